@@ -1,0 +1,2 @@
+//! The `lupine-conf` binary.
+fn main() {}

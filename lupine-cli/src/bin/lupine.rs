@@ -1,0 +1,2 @@
+//! The `lupine` binary.
+fn main() {}

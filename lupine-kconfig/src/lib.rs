@@ -1,0 +1,1 @@
+//! Kconfig, evaluated exactly as the kernel's own conf does

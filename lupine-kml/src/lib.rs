@@ -1,0 +1,1 @@
+//! Kernel Mode Linux: applies and verifies the patch, rewrites system call instructions

@@ -1,0 +1,1 @@
+//! Container images to ext2 root file systems

@@ -1,0 +1,1 @@
+//! A Linux specialised to one application.
