@@ -1,0 +1,252 @@
+//! Builds a kernel: a clean tree and a configuration go in, `bzImage` and
+//! `vmlinux` come out, cached by everything that they were made from.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use thiserror::Error;
+
+use crate::cache::{Cache, CacheError, Kind};
+use crate::digest::{Digest, DigestBuilder};
+use crate::kernel::objects;
+use crate::kernel::source::KernelSource;
+use crate::kernel::toolchain::Toolchain;
+use crate::process::{Cancel, Cancelled, ProcessError, Stream, Task};
+use crate::progress::{Progress, Unit};
+
+/// A finished kernel in the cache.
+#[derive(Clone, Debug, Serialize)]
+pub struct Kernel {
+    /// What stands for it in the keys of later stages.
+    pub key: Digest,
+    /// The directory that holds its files.
+    pub directory: PathBuf,
+}
+
+impl Kernel {
+    /// The compressed image that VMMs and boot loaders start.
+    #[must_use]
+    pub fn bzimage(&self) -> PathBuf {
+        self.directory.join("bzImage")
+    }
+
+    /// The ELF image with symbols; Firecracker starts it, too.
+    #[must_use]
+    pub fn vmlinux(&self) -> PathBuf {
+        self.directory.join("vmlinux")
+    }
+
+    /// The configuration that it was built from.
+    #[must_use]
+    pub fn config(&self) -> PathBuf {
+        self.directory.join("config")
+    }
+}
+
+/// Why there is no kernel.
+#[derive(Debug, Error)]
+pub enum BuildError {
+    /// make failed; the compiler's own words are in the tail.
+    #[error("the kernel build failed at: {first_error}\n{tail}")]
+    Make {
+        /// The first line of the output that looks like an error.
+        first_error: String,
+        /// The last lines of the output.
+        tail: String,
+    },
+    /// The disk is full.
+    #[error("no space left on the disk that holds {path}; a kernel's objects take about 1 GB: free some, or set LUPINE_CACHE to another disk", path = path.display())]
+    DiskFull {
+        /// The directory of objects.
+        path: PathBuf,
+    },
+    /// The tree's own conf changes the configuration.
+    #[error("the configuration is not a fixed point of the tree's own `make olddefconfig`; it would change:\n{difference}")]
+    NotAFixedPoint {
+        /// Lines that it removes (`-`) and adds (`+`).
+        difference: String,
+    },
+    /// A file cannot be read or written.
+    #[error("kernel build: cannot {action} {path}", path = path.display())]
+    Io {
+        /// What was being done, as a verb phrase.
+        action: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// make does not run or does not end.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    /// The cache failed.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    /// The user cancelled.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+}
+
+/// Marks a directory of objects as being written: where a run finds it, the
+/// run before was killed and its objects are not trusted.
+const IN_PROGRESS: &str = ".lupine-in-progress";
+
+/// Builds `config` (the text of a `.config`) from `source`, or finds it built.
+///
+/// # Errors
+/// Every [`BuildError`].
+pub fn build(
+    source: &KernelSource,
+    config: &[u8],
+    toolchain: &Toolchain,
+    cache: &Cache,
+    cancel: &Cancel,
+    progress: &dyn Progress,
+) -> Result<Kernel, BuildError> {
+    let tree_key = DigestBuilder::new("objects-1")
+        .field("tree", source.digest.as_str().as_bytes())
+        .field("toolchain", toolchain.digest().as_str().as_bytes())
+        .finish();
+    let key = DigestBuilder::new("kernel-1")
+        .field("objects", tree_key.as_str().as_bytes())
+        .field("config", config)
+        .finish();
+    let waiting = || progress.message("another run is building this kernel; waiting");
+    let directory = cache.get_or_make(Kind::Kernel, &key, cancel, &mut { waiting }, |out| {
+        // One directory of objects for all configurations of a tree: what two
+        // kernels share is compiled once.
+        let _lock = cache.lock(Kind::Objects, &tree_key, cancel, &mut { waiting })?;
+        let objects = cache.path(Kind::Objects, &tree_key);
+        let make = Make { source, toolchain, objects: &objects, cancel, progress };
+        make.prepare(config)?;
+        make.compile(config)?;
+        make.collect(out)
+    })?;
+    Ok(Kernel { key, directory })
+}
+
+struct Make<'a> {
+    source: &'a KernelSource,
+    toolchain: &'a Toolchain,
+    objects: &'a Path,
+    cancel: &'a Cancel,
+    progress: &'a dyn Progress,
+}
+
+fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> BuildError + use<> {
+    let path = path.to_owned();
+    move |source| match source.kind() {
+        io::ErrorKind::StorageFull => BuildError::DiskFull { path },
+        _ => BuildError::Io { action, path, source },
+    }
+}
+
+impl Make<'_> {
+    /// make with everything that could leak into the kernel fixed.
+    fn task(&self) -> Task<'_> {
+        Task::new("make")
+            .dir(&self.source.path)
+            .arg("-C")
+            .arg(&self.source.path)
+            .arg(format!("O={}", self.objects.display()))
+            .args(self.toolchain.make_arguments())
+            .args(["KBUILD_BUILD_TIMESTAMP=1970-01-01", "KBUILD_BUILD_VERSION=1"])
+            .args(["KBUILD_BUILD_USER=lupine", "KBUILD_BUILD_HOST=lupine"])
+            .env("LC_ALL", "C")
+            .env_remove("MAKEFLAGS")
+            .env_remove("MAKELEVEL")
+            .env_remove("KCONFIG_CONFIG")
+            .env_remove("KBUILD_OUTPUT")
+            .env_remove("CROSS_COMPILE")
+    }
+
+    fn prepare(&self, config: &[u8]) -> Result<(), BuildError> {
+        let mark = self.objects.join(IN_PROGRESS);
+        if mark.exists() {
+            self.progress.message("an earlier build was killed; starting its objects afresh");
+            fs::remove_dir_all(self.objects).map_err(io_error("remove", self.objects))?;
+        }
+        fs::create_dir_all(self.objects).map_err(io_error("create", self.objects))?;
+        fs::write(&mark, b"").map_err(io_error("write", &mark))?;
+        let path = self.objects.join(".config");
+        // Rewriting an equal file would make every object look stale.
+        if fs::read(&path).ok().as_deref() != Some(config) {
+            fs::write(&path, config).map_err(io_error("write", &path))?;
+        }
+        self.run(self.task().arg("olddefconfig"))?;
+        let settled = fs::read(&path).map_err(io_error("read", &path))?;
+        if settled != config {
+            return Err(BuildError::NotAFixedPoint { difference: difference(config, &settled) });
+        }
+        Ok(())
+    }
+
+    fn compile(&self, config: &[u8]) -> Result<(), BuildError> {
+        let text = String::from_utf8_lossy(config);
+        let enabled = |name: &str| text.contains(&format!("\n{name}=y\n"));
+        let total = objects::count(&self.source.path, &enabled);
+        self.progress.stage("compiling the kernel", Some(total), Unit::Objects);
+        let jobs = std::thread::available_parallelism().map_or(1, usize::from);
+        let progress = self.progress;
+        let task = self.task().args([format!("-j{jobs}")]).args(["bzImage", "vmlinux"]);
+        self.run(task.on_line(move |stream, line| {
+            if stream == Stream::Stdout && is_object_line(line) {
+                progress.advance(1);
+            }
+        }))?;
+        self.progress.finish();
+        Ok(())
+    }
+
+    fn collect(&self, out: &Path) -> Result<(), BuildError> {
+        let files = [
+            ("arch/x86/boot/bzImage", "bzImage"),
+            ("vmlinux", "vmlinux"),
+            ("System.map", "System.map"),
+            (".config", "config"),
+        ];
+        for (from, to) in files {
+            let from = self.objects.join(from);
+            fs::copy(&from, out.join(to)).map_err(io_error("copy", &from))?;
+        }
+        let mark = self.objects.join(IN_PROGRESS);
+        fs::remove_file(&mark).map_err(io_error("remove", &mark))
+    }
+
+    /// Runs make to its end. After a cancellation make has ended by itself and
+    /// removed what it was writing, so the objects stay good.
+    fn run(&self, task: Task<'_>) -> Result<(), BuildError> {
+        let output = task.run(self.cancel)?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
+        text.push_str(&String::from_utf8_lossy(&output.stderr));
+        if text.contains("No space left on device") {
+            return Err(BuildError::DiskFull { path: self.objects.to_owned() });
+        }
+        let is_error = |line: &&str| line.contains("error:") || line.contains("Error ");
+        let first_error = text.lines().find(is_error).unwrap_or("make").trim().to_owned();
+        let lines: Vec<&str> = text.lines().collect();
+        let tail = lines.get(lines.len().saturating_sub(20)..).unwrap_or_default().join("\n");
+        Err(BuildError::Make { first_error, tail })
+    }
+}
+
+/// Kbuild's short form of a compilation: `  CC      mm/slub.o`.
+fn is_object_line(line: &[u8]) -> bool {
+    line.starts_with(b"  CC  ") || line.starts_with(b"  AS  ")
+}
+
+/// The lines in which two configurations differ, as `-` and `+`.
+fn difference(ours: &[u8], theirs: &[u8]) -> String {
+    let ours = String::from_utf8_lossy(ours);
+    let theirs = String::from_utf8_lossy(theirs);
+    let ours: std::collections::BTreeSet<&str> = ours.lines().collect();
+    let theirs: std::collections::BTreeSet<&str> = theirs.lines().collect();
+    let minus = ours.difference(&theirs).map(|line| format!("-{line}"));
+    let plus = theirs.difference(&ours).map(|line| format!("+{line}"));
+    minus.chain(plus).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,7 @@
+//! From kernel source and a configuration to a kernel.
+
+pub mod build;
+pub mod objects;
+pub mod source;
+pub mod toolchain;
+pub mod version;

@@ -1,0 +1,376 @@
+//! What a user says of an application: its image, how to run it, how to tell
+//! that it is ready. A TOML file, or a value built in code.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// An application, as its manifest describes it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// The application's name: letters, digits, `-`, `_` and `.`. It names
+    /// the output and the guest's host name.
+    pub name: String,
+    /// Where its files come from.
+    pub image: ImageSource,
+    /// What replaces or adds to the image's own configuration, as the options
+    /// of `docker run` do.
+    #[serde(default, skip_serializing_if = "Run::is_empty")]
+    pub run: Run,
+    /// Needs that no analysis can see, or that it gets wrong.
+    #[serde(default, skip_serializing_if = "ExtraNeeds::is_empty")]
+    pub needs: ExtraNeeds,
+    /// The virtual machine.
+    #[serde(default)]
+    pub machine: Machine,
+    /// How to tell that the application is ready. Without one, it is ready
+    /// when its process has started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<Health>,
+}
+
+/// Where an application's files come from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum ImageSource {
+    /// Packages of a Debian suite, put into a minimal root by mmdebstrap.
+    Debian {
+        /// The suite's code name.
+        #[serde(default = "default_suite")]
+        suite: String,
+        /// Package names, without versions.
+        packages: Vec<String>,
+    },
+    /// An OCI layout, docker archive, tar or directory, relative to the
+    /// manifest's folder.
+    Path(PathBuf),
+    /// The static greeter embedded in this library: no image needed.
+    Hello,
+}
+
+fn default_suite() -> String {
+    "bookworm".to_owned()
+}
+
+/// What replaces the image's configuration; absent fields keep the image's.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Run {
+    /// Replaces the entry point, and drops the image's command.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entrypoint: Option<Vec<String>>,
+    /// Replaces the command.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command: Option<Vec<String>>,
+    /// Adds to or replaces the environment.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+    /// Replaces the working directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workdir: Option<String>,
+    /// Replaces the user: `name`, `uid`, `name:group` or `uid:gid`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// Files written into the image: guest path to content.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<String, String>,
+    /// Directories made in the image, mode 0755, owned by `user`'s image root.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub directories: Vec<String>,
+}
+
+impl Run {
+    fn is_empty(&self) -> bool {
+        *self == Run::default()
+    }
+}
+
+/// Needs stated by hand.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ExtraNeeds {
+    /// Kernel options (without `CONFIG_`) to their values, such as
+    /// `SYSVIPC = "y"`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub options: BTreeMap<String, String>,
+}
+
+impl ExtraNeeds {
+    fn is_empty(&self) -> bool {
+        self.options.is_empty()
+    }
+}
+
+/// The virtual machine that the application runs in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Machine {
+    /// Guest memory, MiB.
+    pub memory_mib: u32,
+    /// TCP ports that the application listens on; `run -p HOST:GUEST` maps
+    /// them, and an example maps the first to a free port.
+    pub ports: Vec<u16>,
+    /// Free space in the root file system, MiB.
+    pub free_mib: u32,
+}
+
+impl Default for Machine {
+    fn default() -> Machine {
+        Machine { memory_mib: 64, ports: Vec::new(), free_mib: 16 }
+    }
+}
+
+/// How to tell that an application is ready.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Health {
+    /// What is asked.
+    pub check: Check,
+    /// How long the guest has, from the start of the VMM, in seconds.
+    #[serde(default = "default_time_limit")]
+    pub time_limit_s: u64,
+}
+
+fn default_time_limit() -> u64 {
+    60
+}
+
+impl Health {
+    /// The time limit as a duration.
+    #[must_use]
+    pub fn time_limit(&self) -> Duration {
+        Duration::from_secs(self.time_limit_s)
+    }
+}
+
+/// One question to the guest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Check {
+    /// A GET of `path` from the guest's `port` answers with `status`.
+    Http {
+        /// Guest port.
+        port: u16,
+        /// Path, with its leading slash.
+        #[serde(default = "default_path")]
+        path: String,
+        /// The status that means ready.
+        #[serde(default = "default_status")]
+        status: u16,
+    },
+    /// The guest's port accepts a connection and, where `send` is given,
+    /// answers it with something that holds `expect`.
+    Tcp {
+        /// Guest port.
+        port: u16,
+        /// Bytes to send first, such as `PING\r\n`.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        send: String,
+        /// Bytes that the answer must hold.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        expect: String,
+    },
+    /// A line on the console holds this text.
+    Console(String),
+}
+
+fn default_path() -> String {
+    "/".to_owned()
+}
+
+fn default_status() -> u16 {
+    200
+}
+
+/// Why a manifest cannot be used.
+#[derive(Debug, Error)]
+pub enum ManifestError {
+    /// The file cannot be read.
+    #[error("cannot read manifest {path}", path = path.display())]
+    Read {
+        /// The manifest's file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The text is not a manifest.
+    #[error("manifest {origin} is not valid: {source}")]
+    Syntax {
+        /// The file or built-in name.
+        origin: String,
+        /// Where and why, with the line.
+        source: Box<toml::de::Error>,
+    },
+    /// A value is out of its range.
+    #[error("manifest {origin}: {field} {problem}")]
+    Value {
+        /// The file or built-in name.
+        origin: String,
+        /// The field, as a path.
+        field: &'static str,
+        /// What is wrong and what would be right.
+        problem: String,
+    },
+    /// There is no built-in application of that name.
+    #[error("no built-in application {name:?}; there are {known}. For an image of your own give its path")]
+    Unknown {
+        /// The name asked for.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
+}
+
+const BUILTIN: &[(&str, &str)] = &[
+    ("hello", include_str!("data/apps/hello.toml")),
+    ("nginx", include_str!("data/apps/nginx.toml")),
+    ("redis", include_str!("data/apps/redis.toml")),
+];
+
+impl Manifest {
+    /// The names of the built-in applications, sorted.
+    pub fn builtin_names() -> impl Iterator<Item = &'static str> {
+        BUILTIN.iter().map(|(name, _)| *name)
+    }
+
+    /// A built-in application.
+    ///
+    /// # Errors
+    /// [`ManifestError::Unknown`] for a name that is not built in.
+    pub fn builtin(name: &str) -> Result<Manifest, ManifestError> {
+        let (name, text) = BUILTIN.iter().find(|(n, _)| *n == name).ok_or_else(|| {
+            let known: Vec<_> = Manifest::builtin_names().collect();
+            ManifestError::Unknown { name: name.to_owned(), known: known.join(", ") }
+        })?;
+        Manifest::parse(text, name)
+    }
+
+    /// Reads a manifest's text; `origin` names it in errors.
+    ///
+    /// # Errors
+    /// [`ManifestError::Syntax`] or [`ManifestError::Value`].
+    pub fn parse(text: &str, origin: &str) -> Result<Manifest, ManifestError> {
+        let manifest: Manifest = toml::from_str(text).map_err(|source| ManifestError::Syntax {
+            origin: origin.to_owned(),
+            source: Box::new(source),
+        })?;
+        manifest.check(origin)?;
+        Ok(manifest)
+    }
+
+    /// Reads a manifest file. Paths in it are relative to its folder.
+    ///
+    /// # Errors
+    /// [`ManifestError::Read`] and those of [`Manifest::parse`].
+    pub fn load(path: &Path) -> Result<Manifest, ManifestError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ManifestError::Read { path: path.to_owned(), source })?;
+        let mut manifest = Manifest::parse(&text, &path.display().to_string())?;
+        if let (ImageSource::Path(image), Some(folder)) = (&mut manifest.image, path.parent()) {
+            *image = folder.join(&*image);
+        }
+        Ok(manifest)
+    }
+
+    /// A manifest for an image that a user names by path alone: the image's
+    /// own configuration says the rest.
+    #[must_use]
+    pub fn for_image(path: &Path) -> Manifest {
+        let name = path.file_name().map(|n| n.to_string_lossy()).unwrap_or_default();
+        let stem = name.split('.').next().unwrap_or_default();
+        let name: String =
+            stem.chars().map(|c| if is_name_char(c) { c } else { '-' }).collect();
+        Manifest {
+            name: if name.is_empty() { "image".to_owned() } else { name },
+            image: ImageSource::Path(path.to_owned()),
+            run: Run::default(),
+            needs: ExtraNeeds::default(),
+            machine: Machine::default(),
+            health: None,
+        }
+    }
+
+    fn check(&self, origin: &str) -> Result<(), ManifestError> {
+        let error = |field, problem: String| {
+            Err(ManifestError::Value { origin: origin.to_owned(), field, problem })
+        };
+        if self.name.is_empty() || self.name.len() > 63 || !self.name.chars().all(is_name_char) {
+            let problem = format!("{:?} is not 1 to 63 letters, digits, '-', '_', '.'", self.name);
+            return error("name", problem);
+        }
+        if let ImageSource::Debian { suite, packages } = &self.image {
+            if packages.is_empty() {
+                return error("image.debian.packages", "is empty; name a package".to_owned());
+            }
+            let bad = packages.iter().chain([suite]).find(|p| {
+                p.is_empty()
+                    || !p.starts_with(|c: char| c.is_ascii_alphanumeric())
+                    || !p.chars().all(|c| c.is_ascii_alphanumeric() || "+-.:".contains(c))
+            });
+            if let Some(bad) = bad {
+                return error("image.debian", format!("{bad:?} is not a package or suite name"));
+            }
+        }
+        if !(8..=1 << 20).contains(&self.machine.memory_mib) {
+            let problem = format!("{} is not 8 to 1048576 MiB", self.machine.memory_mib);
+            return error("machine.memory_mib", problem);
+        }
+        if let Some(file) = self.run.files.keys().chain(&self.run.directories).find(|path| {
+            !path.starts_with('/') || path.split('/').any(|part| part == ".." || part == ".")
+        }) {
+            return error("run.files", format!("{file:?} is not an absolute path without '..'"));
+        }
+        Ok(())
+    }
+}
+
+fn is_name_char(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "-_.".contains(c)
+}
+
+impl fmt::Display for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Check::Http { port, path, status } => {
+                write!(f, "HTTP {status} from port {port}, path {path}")
+            }
+            Check::Tcp { port, expect, .. } if expect.is_empty() => {
+                write!(f, "a TCP connection to port {port}")
+            }
+            Check::Tcp { port, expect, .. } => write!(f, "{expect:?} from TCP port {port}"),
+            Check::Console(text) => write!(f, "{text:?} on the console"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn builtin_manifests_are_valid_and_round_trip() {
+        for name in Manifest::builtin_names() {
+            let manifest = Manifest::builtin(name).unwrap();
+            assert_eq!(manifest.name, name);
+            let text = toml::to_string(&manifest).unwrap();
+            assert_eq!(Manifest::parse(&text, name).unwrap(), manifest);
+        }
+    }
+
+    #[test]
+    fn errors_name_the_field() {
+        let text = "name = \"a b\"\nimage = \"hello\"";
+        let error = Manifest::parse(text, "m.toml").unwrap_err().to_string();
+        assert!(error.contains("m.toml") && error.contains("name"), "{error}");
+        let text = "name = \"a\"\nimage = \"hello\"\nmemory = 3";
+        let error = Manifest::parse(text, "m.toml").unwrap_err().to_string();
+        assert!(error.contains("memory"), "{error}");
+        let text = "name = \"a\"\nimage = { debian = { packages = [\"--x\"] } }";
+        assert!(matches!(Manifest::parse(text, "m"), Err(ManifestError::Value { .. })));
+    }
+}
