@@ -57,7 +57,9 @@ pub struct Cache {
 #[derive(Debug, Error)]
 pub enum CacheError {
     /// The user has no home directory to keep a cache in.
-    #[error("no cache directory: neither LUPINE_CACHE nor a home directory is set; set LUPINE_CACHE to a directory with a few GB free")]
+    #[error(
+        "no cache directory: neither LUPINE_CACHE nor a home directory is set; set LUPINE_CACHE to a directory with a few GB free"
+    )]
     NoHome,
     /// A file operation in the cache failed.
     #[error("cache: cannot {action} {path}", path = path.display())]
@@ -176,7 +178,11 @@ impl Cache {
                     std::thread::sleep(Duration::from_millis(100));
                 }
                 Err(TryLockError::Error(source)) => {
-                    return Err(CacheError::Io { action: "lock", path, source });
+                    return Err(CacheError::Io {
+                        action: "lock",
+                        path,
+                        source,
+                    });
                 }
             }
         }
@@ -191,7 +197,11 @@ pub struct Lock {
 
 fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> CacheError {
     let path = path.to_owned();
-    move |source| CacheError::Io { action, path, source }
+    move |source| CacheError::Io {
+        action,
+        path,
+        source,
+    }
 }
 
 fn create_dir(path: &Path) -> Result<(), CacheError> {
@@ -240,7 +250,9 @@ mod tests {
                 scope.spawn(|| {
                     let cancel = Cancel::new();
                     let path = cache
-                        .get_or_make(Kind::Kernel, &key, &cancel, &mut || {}, |d| make_ok(&made, d))
+                        .get_or_make(Kind::Kernel, &key, &cancel, &mut || {}, |d| {
+                            make_ok(&made, d)
+                        })
                         .unwrap();
                     assert_eq!(fs::read_to_string(path.join("f")).unwrap(), "whole");
                 });

@@ -42,25 +42,40 @@ pub struct Tool {
     packages: [&'static str; 4],
 }
 
-const fn program(
-    name: &'static str,
-    purpose: Purpose,
-    packages: [&'static str; 4],
-) -> Tool {
-    Tool { name, purpose, presence: Presence::Program(name), packages }
+const fn program(name: &'static str, purpose: Purpose, packages: [&'static str; 4]) -> Tool {
+    Tool {
+        name,
+        purpose,
+        presence: Presence::Program(name),
+        packages,
+    }
 }
 
 const LIBELF: &[&str] = &["/usr/include/libelf.h", "/usr/include/libelf/libelf.h"];
-const KERNEL_SOURCE: &[&str] =
-    &["/usr/src/linux-source-6.12.tar.xz", "/usr/src/linux-source-6.1.tar.xz"];
+const KERNEL_SOURCE: &[&str] = &[
+    "/usr/src/linux-source-6.12.tar.xz",
+    "/usr/src/linux-source-6.1.tar.xz",
+];
 
 /// Every tool, in the order of the stages.
 pub const TOOLS: &[Tool] = &[
     program("make", Purpose::Kernel, ["make", "make", "make", "make"]),
-    program("gcc", Purpose::Kernel, ["gcc", "gcc", "gcc", "gcc musl-dev"]),
-    program("ld", Purpose::Kernel, ["binutils", "binutils", "binutils", "binutils"]),
+    program(
+        "gcc",
+        Purpose::Kernel,
+        ["gcc", "gcc", "gcc", "gcc musl-dev"],
+    ),
+    program(
+        "ld",
+        Purpose::Kernel,
+        ["binutils", "binutils", "binutils", "binutils"],
+    ),
     program("flex", Purpose::Kernel, ["flex", "flex", "flex", "flex"]),
-    program("bison", Purpose::Kernel, ["bison", "bison", "bison", "bison"]),
+    program(
+        "bison",
+        Purpose::Kernel,
+        ["bison", "bison", "bison", "bison"],
+    ),
     program("bc", Purpose::Kernel, ["bc", "bc", "bc", "bc"]),
     program("perl", Purpose::Kernel, ["perl", "perl", "perl", "perl"]),
     program("xz", Purpose::Kernel, ["xz-utils", "xz", "xz", "xz"]),
@@ -68,7 +83,12 @@ pub const TOOLS: &[Tool] = &[
         name: "libelf headers",
         purpose: Purpose::Kernel,
         presence: Presence::File(LIBELF),
-        packages: ["libelf-dev", "elfutils-libelf-devel", "libelf", "elfutils-dev"],
+        packages: [
+            "libelf-dev",
+            "elfutils-libelf-devel",
+            "libelf",
+            "elfutils-dev",
+        ],
     },
     Tool {
         name: "kernel source",
@@ -76,14 +96,31 @@ pub const TOOLS: &[Tool] = &[
         presence: Presence::File(KERNEL_SOURCE),
         packages: ["linux-source-6.12", "", "", ""],
     },
-    program("mmdebstrap", Purpose::DebianImage, ["mmdebstrap", "mmdebstrap", "mmdebstrap", ""]),
+    program(
+        "mmdebstrap",
+        Purpose::DebianImage,
+        ["mmdebstrap", "mmdebstrap", "mmdebstrap", ""],
+    ),
     program(
         "qemu-system-x86_64",
         Purpose::Run,
-        ["qemu-system-x86", "qemu-system-x86-core", "qemu-system-x86", "qemu-system-x86_64"],
+        [
+            "qemu-system-x86",
+            "qemu-system-x86-core",
+            "qemu-system-x86",
+            "qemu-system-x86_64",
+        ],
     ),
-    program("e2fsck", Purpose::Test, ["e2fsprogs", "e2fsprogs", "e2fsprogs", "e2fsprogs"]),
-    program("debugfs", Purpose::Test, ["e2fsprogs", "e2fsprogs", "e2fsprogs", "e2fsprogs-extra"]),
+    program(
+        "e2fsck",
+        Purpose::Test,
+        ["e2fsprogs", "e2fsprogs", "e2fsprogs", "e2fsprogs"],
+    ),
+    program(
+        "debugfs",
+        Purpose::Test,
+        ["e2fsprogs", "e2fsprogs", "e2fsprogs", "e2fsprogs-extra"],
+    ),
 ];
 
 /// A family of distributions, which decides the names of packages.
@@ -106,7 +143,8 @@ impl Distribution {
     #[must_use]
     pub fn of_os_release(text: &str) -> Distribution {
         let ids = text.lines().filter_map(|line| {
-            line.strip_prefix("ID=").or_else(|| line.strip_prefix("ID_LIKE="))
+            line.strip_prefix("ID=")
+                .or_else(|| line.strip_prefix("ID_LIKE="))
         });
         ids.flat_map(|value| value.trim_matches('"').split(' '))
             .find_map(|id| match id {
@@ -138,12 +176,18 @@ impl Distribution {
     /// install. Without root's rights it starts with `sudo`.
     #[must_use]
     pub fn install_line(self, tools: &[&Tool]) -> Option<String> {
-        let mut packages: Vec<&str> =
-            tools.iter().flat_map(|tool| tool.package(self).split(' ')).collect();
+        let mut packages: Vec<&str> = tools
+            .iter()
+            .flat_map(|tool| tool.package(self).split(' '))
+            .collect();
         packages.retain(|package| !package.is_empty());
         packages.sort_unstable();
         packages.dedup();
-        let sudo = if rustix::process::geteuid().is_root() { "" } else { "sudo " };
+        let sudo = if rustix::process::geteuid().is_root() {
+            ""
+        } else {
+            "sudo "
+        };
         (!packages.is_empty()).then(|| format!("{sudo}{} {}", self.install(), packages.join(" ")))
     }
 }
@@ -166,9 +210,11 @@ impl Tool {
     pub fn find(&self) -> Option<PathBuf> {
         match self.presence {
             Presence::Program(name) => find_program(name),
-            Presence::File(paths) => {
-                paths.iter().map(Path::new).find(|path| path.exists()).map(Path::to_owned)
-            }
+            Presence::File(paths) => paths
+                .iter()
+                .map(Path::new)
+                .find(|path| path.exists())
+                .map(Path::to_owned),
         }
     }
 }
@@ -238,8 +284,14 @@ mod tests {
     fn distributions_are_recognised() {
         let cases = [
             ("ID=debian\n", Distribution::Debian),
-            ("NAME=x\nID=linuxmint\nID_LIKE=\"ubuntu debian\"\n", Distribution::Debian),
-            ("ID=\"rocky\"\nID_LIKE=\"rhel centos fedora\"\n", Distribution::Fedora),
+            (
+                "NAME=x\nID=linuxmint\nID_LIKE=\"ubuntu debian\"\n",
+                Distribution::Debian,
+            ),
+            (
+                "ID=\"rocky\"\nID_LIKE=\"rhel centos fedora\"\n",
+                Distribution::Fedora,
+            ),
             ("ID=arch\n", Distribution::Arch),
             ("ID=alpine\n", Distribution::Alpine),
         ];
@@ -250,7 +302,10 @@ mod tests {
 
     #[test]
     fn install_line_names_each_package_once() {
-        let tools: Vec<&Tool> = TOOLS.iter().filter(|t| t.purpose == Purpose::Test).collect();
+        let tools: Vec<&Tool> = TOOLS
+            .iter()
+            .filter(|t| t.purpose == Purpose::Test)
+            .collect();
         let line = Distribution::Debian.install_line(&tools).unwrap();
         assert!(line.ends_with(" e2fsprogs"), "{line}");
         assert!(Distribution::Debian.install_line(&[]).is_none());

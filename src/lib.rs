@@ -1,3 +1,9 @@
 //! A Linux specialised to one application.
+pub mod cache;
+pub mod digest;
+pub mod host;
+pub mod kernel;
+pub mod manifest;
+pub mod needs;
 pub mod process;
 pub mod progress;

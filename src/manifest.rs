@@ -121,7 +121,11 @@ pub struct Machine {
 
 impl Default for Machine {
     fn default() -> Machine {
-        Machine { memory_mib: 64, ports: Vec::new(), free_mib: 16 }
+        Machine {
+            memory_mib: 64,
+            ports: Vec::new(),
+            free_mib: 16,
+        }
     }
 }
 
@@ -217,7 +221,9 @@ pub enum ManifestError {
         problem: String,
     },
     /// There is no built-in application of that name.
-    #[error("no built-in application {name:?}; there are {known}. For an image of your own give its path")]
+    #[error(
+        "no built-in application {name:?}; there are {known}. For an image of your own give its path"
+    )]
     Unknown {
         /// The name asked for.
         name: String,
@@ -245,7 +251,10 @@ impl Manifest {
     pub fn builtin(name: &str) -> Result<Manifest, ManifestError> {
         let (name, text) = BUILTIN.iter().find(|(n, _)| *n == name).ok_or_else(|| {
             let known: Vec<_> = Manifest::builtin_names().collect();
-            ManifestError::Unknown { name: name.to_owned(), known: known.join(", ") }
+            ManifestError::Unknown {
+                name: name.to_owned(),
+                known: known.join(", "),
+            }
         })?;
         Manifest::parse(text, name)
     }
@@ -268,8 +277,10 @@ impl Manifest {
     /// # Errors
     /// [`ManifestError::Read`] and those of [`Manifest::parse`].
     pub fn load(path: &Path) -> Result<Manifest, ManifestError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ManifestError::Read { path: path.to_owned(), source })?;
+        let text = std::fs::read_to_string(path).map_err(|source| ManifestError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
         let mut manifest = Manifest::parse(&text, &path.display().to_string())?;
         if let (ImageSource::Path(image), Some(folder)) = (&mut manifest.image, path.parent()) {
             *image = folder.join(&*image);
@@ -281,12 +292,21 @@ impl Manifest {
     /// own configuration says the rest.
     #[must_use]
     pub fn for_image(path: &Path) -> Manifest {
-        let name = path.file_name().map(|n| n.to_string_lossy()).unwrap_or_default();
+        let name = path
+            .file_name()
+            .map(|n| n.to_string_lossy())
+            .unwrap_or_default();
         let stem = name.split('.').next().unwrap_or_default();
-        let name: String =
-            stem.chars().map(|c| if is_name_char(c) { c } else { '-' }).collect();
+        let name: String = stem
+            .chars()
+            .map(|c| if is_name_char(c) { c } else { '-' })
+            .collect();
         Manifest {
-            name: if name.is_empty() { "image".to_owned() } else { name },
+            name: if name.is_empty() {
+                "image".to_owned()
+            } else {
+                name
+            },
             image: ImageSource::Path(path.to_owned()),
             run: Run::default(),
             needs: ExtraNeeds::default(),
@@ -297,33 +317,57 @@ impl Manifest {
 
     fn check(&self, origin: &str) -> Result<(), ManifestError> {
         let error = |field, problem: String| {
-            Err(ManifestError::Value { origin: origin.to_owned(), field, problem })
+            Err(ManifestError::Value {
+                origin: origin.to_owned(),
+                field,
+                problem,
+            })
         };
         if self.name.is_empty() || self.name.len() > 63 || !self.name.chars().all(is_name_char) {
-            let problem = format!("{:?} is not 1 to 63 letters, digits, '-', '_', '.'", self.name);
+            let problem = format!(
+                "{:?} is not 1 to 63 letters, digits, '-', '_', '.'",
+                self.name
+            );
             return error("name", problem);
         }
         if let ImageSource::Debian { suite, packages } = &self.image {
             if packages.is_empty() {
-                return error("image.debian.packages", "is empty; name a package".to_owned());
+                return error(
+                    "image.debian.packages",
+                    "is empty; name a package".to_owned(),
+                );
             }
             let bad = packages.iter().chain([suite]).find(|p| {
                 p.is_empty()
                     || !p.starts_with(|c: char| c.is_ascii_alphanumeric())
-                    || !p.chars().all(|c| c.is_ascii_alphanumeric() || "+-.:".contains(c))
+                    || !p
+                        .chars()
+                        .all(|c| c.is_ascii_alphanumeric() || "+-.:".contains(c))
             });
             if let Some(bad) = bad {
-                return error("image.debian", format!("{bad:?} is not a package or suite name"));
+                return error(
+                    "image.debian",
+                    format!("{bad:?} is not a package or suite name"),
+                );
             }
         }
         if !(8..=1 << 20).contains(&self.machine.memory_mib) {
             let problem = format!("{} is not 8 to 1048576 MiB", self.machine.memory_mib);
             return error("machine.memory_mib", problem);
         }
-        if let Some(file) = self.run.files.keys().chain(&self.run.directories).find(|path| {
-            !path.starts_with('/') || path.split('/').any(|part| part == ".." || part == ".")
-        }) {
-            return error("run.files", format!("{file:?} is not an absolute path without '..'"));
+        if let Some(file) = self
+            .run
+            .files
+            .keys()
+            .chain(&self.run.directories)
+            .find(|path| {
+                !path.starts_with('/') || path.split('/').any(|part| part == ".." || part == ".")
+            })
+        {
+            return error(
+                "run.files",
+                format!("{file:?} is not an absolute path without '..'"),
+            );
         }
         Ok(())
     }
@@ -366,11 +410,17 @@ mod tests {
     fn errors_name_the_field() {
         let text = "name = \"a b\"\nimage = \"hello\"";
         let error = Manifest::parse(text, "m.toml").unwrap_err().to_string();
-        assert!(error.contains("m.toml") && error.contains("name"), "{error}");
+        assert!(
+            error.contains("m.toml") && error.contains("name"),
+            "{error}"
+        );
         let text = "name = \"a\"\nimage = \"hello\"\nmemory = 3";
         let error = Manifest::parse(text, "m.toml").unwrap_err().to_string();
         assert!(error.contains("memory"), "{error}");
         let text = "name = \"a\"\nimage = { debian = { packages = [\"--x\"] } }";
-        assert!(matches!(Manifest::parse(text, "m"), Err(ManifestError::Value { .. })));
+        assert!(matches!(
+            Manifest::parse(text, "m"),
+            Err(ManifestError::Value { .. })
+        ));
     }
 }

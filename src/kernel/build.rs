@@ -4,6 +4,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 use thiserror::Error;
@@ -63,7 +64,9 @@ pub enum BuildError {
         path: PathBuf,
     },
     /// The tree's own conf changes the configuration.
-    #[error("the configuration is not a fixed point of the tree's own `make olddefconfig`; it would change:\n{difference}")]
+    #[error(
+        "the configuration is not a fixed point of the tree's own `make olddefconfig`; it would change:\n{difference}"
+    )]
     NotAFixedPoint {
         /// Lines that it removes (`-`) and adds (`+`).
         difference: String,
@@ -119,13 +122,26 @@ pub fn build(
         // kernels share is compiled once.
         let _lock = cache.lock(Kind::Objects, &tree_key, cancel, &mut { waiting })?;
         let objects = cache.path(Kind::Objects, &tree_key);
-        let make = Make { source, toolchain, objects: &objects, cancel, progress };
+        let make = Make {
+            source,
+            toolchain,
+            objects: &objects,
+            cancel,
+            progress,
+        };
         make.prepare(config)?;
-        make.compile(config)?;
+        let built = make.settle(config).and_then(|()| make.compile(config));
+        // make has ended: what it leaves is whole, also where it failed. Only
+        // our own death leaves the mark.
+        make.leave(built)?;
         make.collect(out)
     })?;
     Ok(Kernel { key, directory })
 }
+
+/// How long before the end of a cancelled build a file may have been half
+/// written: longer than the time between a group's SIGTERM and SIGKILL.
+const RECENT: Duration = Duration::from_secs(10);
 
 struct Make<'a> {
     source: &'a KernelSource,
@@ -139,7 +155,11 @@ fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Buil
     let path = path.to_owned();
     move |source| match source.kind() {
         io::ErrorKind::StorageFull => BuildError::DiskFull { path },
-        _ => BuildError::Io { action, path, source },
+        _ => BuildError::Io {
+            action,
+            path,
+            source,
+        },
     }
 }
 
@@ -152,7 +172,10 @@ impl Make<'_> {
             .arg(&self.source.path)
             .arg(format!("O={}", self.objects.display()))
             .args(self.toolchain.make_arguments())
-            .args(["KBUILD_BUILD_TIMESTAMP=1970-01-01", "KBUILD_BUILD_VERSION=1"])
+            .args([
+                "KBUILD_BUILD_TIMESTAMP=1970-01-01",
+                "KBUILD_BUILD_VERSION=1",
+            ])
             .args(["KBUILD_BUILD_USER=lupine", "KBUILD_BUILD_HOST=lupine"])
             .env("LC_ALL", "C")
             .env_remove("MAKEFLAGS")
@@ -165,7 +188,8 @@ impl Make<'_> {
     fn prepare(&self, config: &[u8]) -> Result<(), BuildError> {
         let mark = self.objects.join(IN_PROGRESS);
         if mark.exists() {
-            self.progress.message("an earlier build was killed; starting its objects afresh");
+            self.progress
+                .message("an earlier build was killed; starting its objects afresh");
             fs::remove_dir_all(self.objects).map_err(io_error("remove", self.objects))?;
         }
         fs::create_dir_all(self.objects).map_err(io_error("create", self.objects))?;
@@ -175,10 +199,18 @@ impl Make<'_> {
         if fs::read(&path).ok().as_deref() != Some(config) {
             fs::write(&path, config).map_err(io_error("write", &path))?;
         }
+        Ok(())
+    }
+
+    /// Has the tree's own conf look at the configuration.
+    fn settle(&self, config: &[u8]) -> Result<(), BuildError> {
+        let path = self.objects.join(".config");
         self.run(self.task().arg("olddefconfig"))?;
         let settled = fs::read(&path).map_err(io_error("read", &path))?;
         if settled != config {
-            return Err(BuildError::NotAFixedPoint { difference: difference(config, &settled) });
+            return Err(BuildError::NotAFixedPoint {
+                difference: difference(config, &settled),
+            });
         }
         Ok(())
     }
@@ -187,10 +219,14 @@ impl Make<'_> {
         let text = String::from_utf8_lossy(config);
         let enabled = |name: &str| text.contains(&format!("\n{name}=y\n"));
         let total = objects::count(&self.source.path, &enabled);
-        self.progress.stage("compiling the kernel", Some(total), Unit::Objects);
+        self.progress
+            .stage("compiling the kernel", Some(total), Unit::Objects);
         let jobs = std::thread::available_parallelism().map_or(1, usize::from);
         let progress = self.progress;
-        let task = self.task().args([format!("-j{jobs}")]).args(["bzImage", "vmlinux"]);
+        let task = self
+            .task()
+            .args([format!("-j{jobs}")])
+            .args(["bzImage", "vmlinux"]);
         self.run(task.on_line(move |stream, line| {
             if stream == Stream::Stdout && is_object_line(line) {
                 progress.advance(1);
@@ -211,12 +247,32 @@ impl Make<'_> {
             let from = self.objects.join(from);
             fs::copy(&from, out.join(to)).map_err(io_error("copy", &from))?;
         }
-        let mark = self.objects.join(IN_PROGRESS);
-        fs::remove_file(&mark).map_err(io_error("remove", &mark))
+        Ok(())
     }
 
-    /// Runs make to its end. After a cancellation make has ended by itself and
-    /// removed what it was writing, so the objects stay good.
+    /// Takes the mark away after make has ended. A compiler that a cancelled
+    /// run killed may have left half an object, newer than its source: what was
+    /// written in the last moments goes.
+    fn leave(&self, result: Result<(), BuildError>) -> Result<(), BuildError> {
+        if let Err(BuildError::Cancelled(_) | BuildError::Process(ProcessError::Cancelled(_))) =
+            result
+        {
+            let recent = SystemTime::now().checked_sub(RECENT);
+            for entry in walkdir::WalkDir::new(self.objects).into_iter().flatten() {
+                let modified = entry.metadata().ok().and_then(|meta| meta.modified().ok());
+                if entry.file_type().is_file() && modified >= recent {
+                    fs::remove_file(entry.path()).map_err(io_error("remove", entry.path()))?;
+                }
+            }
+        }
+        let mark = self.objects.join(IN_PROGRESS);
+        match fs::remove_file(&mark) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(io_error("remove", &mark)(e)),
+            _ => result,
+        }
+    }
+
+    /// Runs make to its end.
     fn run(&self, task: Task<'_>) -> Result<(), BuildError> {
         let output = task.run(self.cancel)?;
         if output.status.success() {
@@ -225,12 +281,22 @@ impl Make<'_> {
         let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
         text.push_str(&String::from_utf8_lossy(&output.stderr));
         if text.contains("No space left on device") {
-            return Err(BuildError::DiskFull { path: self.objects.to_owned() });
+            return Err(BuildError::DiskFull {
+                path: self.objects.to_owned(),
+            });
         }
         let is_error = |line: &&str| line.contains("error:") || line.contains("Error ");
-        let first_error = text.lines().find(is_error).unwrap_or("make").trim().to_owned();
+        let first_error = text
+            .lines()
+            .find(is_error)
+            .unwrap_or("make")
+            .trim()
+            .to_owned();
         let lines: Vec<&str> = text.lines().collect();
-        let tail = lines.get(lines.len().saturating_sub(20)..).unwrap_or_default().join("\n");
+        let tail = lines
+            .get(lines.len().saturating_sub(20)..)
+            .unwrap_or_default()
+            .join("\n");
         Err(BuildError::Make { first_error, tail })
     }
 }

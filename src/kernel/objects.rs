@@ -9,7 +9,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Where Kbuild starts: the top's list of folders and x86's own.
-const ROOTS: &[&str] = &["", "arch/x86", "arch/x86/lib", "arch/x86/boot", "arch/x86/boot/compressed"];
+const ROOTS: &[&str] = &[
+    "",
+    "arch/x86",
+    "arch/x86/lib",
+    "arch/x86/boot",
+    "arch/x86/boot/compressed",
+];
 
 /// The number of objects that `enabled` options compile in `tree`; `enabled`
 /// tells whether an option (with its `CONFIG_`) is `y`.
@@ -27,7 +33,15 @@ pub fn count(tree: &Path, enabled: &dyn Fn(&str) -> bool) -> u64 {
         let lists = lists(&String::from_utf8_lossy(&text.unwrap_or_default()), enabled);
         let empty = Vec::new();
         let get = |name: &str| lists.get(name).unwrap_or(&empty).iter();
-        let top = ["obj", "lib", "setup", "vmlinux-objs", "core", "libs", "drivers"];
+        let top = [
+            "obj",
+            "lib",
+            "setup",
+            "vmlinux-objs",
+            "core",
+            "libs",
+            "drivers",
+        ];
         for item in top.into_iter().flat_map(get) {
             if let Some(folder) = item.strip_suffix('/') {
                 queue.push(dir.join(folder));
@@ -45,9 +59,13 @@ fn lists(text: &str, enabled: &dyn Fn(&str) -> bool) -> BTreeMap<String, Vec<Str
     let mut lists: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for line in text.replace("\\\n", " ").lines() {
         let line = line.split('#').next().unwrap_or_default();
-        let Some((target, items)) = line.split_once('=') else { continue };
+        let Some((target, items)) = line.split_once('=') else {
+            continue;
+        };
         let target = target.trim_end_matches(['+', ':', ' ', '\t']).trim();
-        let Some((name, suffix)) = target.rsplit_once('-') else { continue };
+        let Some((name, suffix)) = target.rsplit_once('-') else {
+            continue;
+        };
         let active = match suffix.strip_prefix("$(").and_then(|s| s.strip_suffix(')')) {
             Some(option) => enabled(option),
             None => suffix == "y" || suffix == "objs",
@@ -72,7 +90,10 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
         };
-        write("Kbuild", "obj-y += mm/ \\\n net/\nobj-$(CONFIG_OFF) += off/\n");
+        write(
+            "Kbuild",
+            "obj-y += mm/ \\\n net/\nobj-$(CONFIG_OFF) += off/\n",
+        );
         write("mm/Makefile", "obj-y := a.o b.o\nb-y := b1.o b2.o b3.o\n");
         write("net/Makefile", "obj-$(CONFIG_NET) += sock.o # and more.o\n");
         write("off/Makefile", "obj-y := x.o\n");

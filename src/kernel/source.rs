@@ -13,7 +13,7 @@ use crate::cache::{Cache, CacheError, Kind};
 use crate::digest::{Digest, DigestBuilder};
 use crate::kernel::version::KernelVersion;
 use crate::process::{Cancel, Cancelled};
-use crate::progress::Progress;
+use crate::progress::{Progress, Unit};
 
 /// A clean kernel source tree, ready for builds into other directories.
 #[derive(Clone, Debug)]
@@ -30,7 +30,9 @@ pub struct KernelSource {
 #[derive(Debug, Error)]
 pub enum SourceError {
     /// Nothing was named and no package is installed.
-    #[error("no kernel source: no linux-source-*.tar.xz in {searched}. Install one (Debian: apt-get install linux-source-6.12, from Debian 12's security suite or Debian 13) or name a tree or tarball with --kernel-src")]
+    #[error(
+        "no kernel source: no linux-source-*.tar.xz in {searched}. Install one (Debian: apt-get install linux-source-6.12, from Debian 12's security suite or Debian 13) or name a tree or tarball with --kernel-src"
+    )]
     NotFound {
         /// The folder that was searched.
         searched: String,
@@ -83,7 +85,13 @@ pub enum SourceError {
 const PACKAGE_FOLDER: &str = "/usr/src";
 
 /// Files that every kernel tree has and few others do.
-const LANDMARKS: &[&str] = &["Makefile", "Kbuild", "Kconfig", "scripts/kconfig/conf.c", "arch/x86"];
+const LANDMARKS: &[&str] = &[
+    "Makefile",
+    "Kbuild",
+    "Kconfig",
+    "scripts/kconfig/conf.c",
+    "arch/x86",
+];
 
 /// The newest `linux-source-*.tar.xz` that a package has installed, 6.12
 /// before others because that is what is tested most.
@@ -97,14 +105,18 @@ pub fn packaged() -> Result<PathBuf, SourceError> {
         .flatten()
         .filter_map(|entry| {
             let name = entry.file_name().into_string().ok()?;
-            let version = name.strip_prefix("linux-source-")?.strip_suffix(".tar.xz")?;
+            let version = name
+                .strip_prefix("linux-source-")?
+                .strip_suffix(".tar.xz")?;
             let numbers: Vec<u32> = version.split('.').map_while(|n| n.parse().ok()).collect();
             Some((version == "6.12", numbers, entry.path()))
         })
         .collect();
     found.sort();
     let newest = found.pop().map(|(_, _, path)| path);
-    newest.ok_or_else(|| SourceError::NotFound { searched: PACKAGE_FOLDER.to_owned() })
+    newest.ok_or_else(|| SourceError::NotFound {
+        searched: PACKAGE_FOLDER.to_owned(),
+    })
 }
 
 impl KernelSource {
@@ -127,7 +139,11 @@ impl KernelSource {
             let version = check_tree(&path)?;
             check_clean(&path)?;
             let digest = digest_of_directory(&path)?;
-            return Ok(KernelSource { path, version, digest });
+            return Ok(KernelSource {
+                path,
+                version,
+                digest,
+            });
         }
         let digest = digest_of_tarball(path, cache)?;
         let place = cache.get_or_make(
@@ -139,13 +155,21 @@ impl KernelSource {
         )?;
         let path = top_of(&place);
         let version = check_tree(&path)?;
-        Ok(KernelSource { path, version, digest })
+        Ok(KernelSource {
+            path,
+            version,
+            digest,
+        })
     }
 }
 
 fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SourceError + use<> {
     let path = path.to_owned();
-    move |source| SourceError::Io { action, path, source }
+    move |source| SourceError::Io {
+        action,
+        path,
+        source,
+    }
 }
 
 /// Names the first landmark that is missing, else reads the version.
@@ -167,7 +191,10 @@ fn check_tree(path: &Path) -> Result<KernelVersion, SourceError> {
 fn check_clean(path: &Path) -> Result<(), SourceError> {
     let signs = [".config", "include/config", "arch/x86/include/generated"];
     match signs.into_iter().find(|sign| path.join(sign).exists()) {
-        Some(found) => Err(SourceError::NotClean { path: path.to_owned(), found }),
+        Some(found) => Err(SourceError::NotClean {
+            path: path.to_owned(),
+            found,
+        }),
         None => Ok(()),
     }
 }
@@ -180,7 +207,9 @@ fn digest_of_tarball(path: &Path, cache: &Cache) -> Result<Digest, SourceError> 
     let meta = fs::metadata(&path).map_err(io("inspect"))?;
     let stamp = stamp(DigestBuilder::new("tarball-1"), &path, &meta).finish();
     let memo = cache.path(Kind::Facts, &stamp);
-    if let Some(known) = fs::read_to_string(&memo).ok().filter(|text| text.len() == 64)
+    if let Some(known) = fs::read_to_string(&memo)
+        .ok()
+        .filter(|text| text.len() == 64)
         && let Ok(digest) = serde_json::from_value(serde_json::Value::String(known))
     {
         return Ok(digest);
@@ -216,7 +245,11 @@ fn digest_of_directory(top: &Path) -> Result<Digest, SourceError> {
     for entry in walkdir::WalkDir::new(top).follow_links(false) {
         let entry = entry.map_err(|e| {
             let at = e.path().unwrap_or(top).to_owned();
-            SourceError::Io { action: "read", path: at, source: e.into() }
+            SourceError::Io {
+                action: "read",
+                path: at,
+                source: e.into(),
+            }
         })?;
         // A git checkout's own records change without the source changing.
         if !entry.file_type().is_dir() && !entry.path().starts_with(top.join(".git")) {
@@ -233,7 +266,9 @@ fn digest_of_directory(top: &Path) -> Result<Digest, SourceError> {
         .collect();
     let key = stamps?
         .iter()
-        .fold(DigestBuilder::new("directory-1"), |key, s| key.field("", s.as_str().as_bytes()));
+        .fold(DigestBuilder::new("directory-1"), |key, s| {
+            key.field("", s.as_str().as_bytes())
+        });
     Ok(key.finish())
 }
 
@@ -261,8 +296,15 @@ fn unpack(
 ) -> Result<(), SourceError> {
     let file = File::open(tarball).map_err(io_error("open", tarball))?;
     let size = file.metadata().map_err(io_error("inspect", tarball))?.len();
-    progress.stage("unpacking the kernel source", Some(size), "B");
-    let mut input = BufReader::with_capacity(1 << 20, Counting { inner: file, cancel, progress });
+    progress.stage("unpacking the kernel source", Some(size), Unit::Bytes);
+    let mut input = BufReader::with_capacity(
+        1 << 20,
+        Counting {
+            inner: file,
+            cancel,
+            progress,
+        },
+    );
     let mut magic = [0u8; 6];
     {
         let start = io::BufRead::fill_buf(&mut input).map_err(io_error("read", tarball))?;
@@ -290,7 +332,11 @@ fn unpack(
     let damaged = |entries| {
         move |source: io::Error| match cancel.check() {
             Err(cancelled) => SourceError::Cancelled(cancelled),
-            Ok(()) => SourceError::Damaged { path: tarball.to_owned(), entries, source },
+            Ok(()) => SourceError::Damaged {
+                path: tarball.to_owned(),
+                entries,
+                source,
+            },
         }
     };
     for entry in archive.entries().map_err(damaged(0))? {
@@ -300,12 +346,19 @@ fn unpack(
             // The tar crate wraps the reader's errors and the file system's alike.
             let full = source.kind() == io::ErrorKind::StorageFull
                 || format!("{source:?}").contains("StorageFull");
-            if full { io_error("write", dir)(source) } else { damaged(entries)(source) }
+            if full {
+                io_error("write", dir)(source)
+            } else {
+                damaged(entries)(source)
+            }
         })?;
         if !inside {
             let name = entry.path().map_err(damaged(entries))?;
             let missing = format!("safe names: {:?} leaves it", name.display());
-            return Err(SourceError::NotAKernel { path: tarball.to_owned(), missing });
+            return Err(SourceError::NotAKernel {
+                path: tarball.to_owned(),
+                missing,
+            });
         }
         entries += 1;
     }
@@ -315,9 +368,10 @@ fn unpack(
         return Err(damaged(0)(empty));
     }
     let error = |error| match error {
-        SourceError::NotAKernel { missing, .. } => {
-            SourceError::NotAKernel { path: tarball.to_owned(), missing }
-        }
+        SourceError::NotAKernel { missing, .. } => SourceError::NotAKernel {
+            path: tarball.to_owned(),
+            missing,
+        },
         other => other,
     };
     check_tree(&top_of(dir)).map(drop).map_err(error)

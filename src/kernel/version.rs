@@ -41,7 +41,12 @@ impl KernelVersion {
 impl fmt::Display for KernelVersion {
     /// As `make kernelversion` prints it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let KernelVersion { version, patchlevel, sublevel, extraversion } = self;
+        let KernelVersion {
+            version,
+            patchlevel,
+            sublevel,
+            extraversion,
+        } = self;
         write!(f, "{version}.{patchlevel}.{sublevel}{extraversion}")
     }
 }
@@ -52,8 +57,12 @@ mod tests {
 
     #[test]
     fn reads_what_make_kernelversion_prints() {
-        let text = b"# SPDX\nVERSION = 6\nPATCHLEVEL = 12\nSUBLEVEL = 117\nEXTRAVERSION =\nNAME = x\n";
-        assert_eq!(KernelVersion::of_makefile(text).unwrap().to_string(), "6.12.117");
+        let text =
+            b"# SPDX\nVERSION = 6\nPATCHLEVEL = 12\nSUBLEVEL = 117\nEXTRAVERSION =\nNAME = x\n";
+        assert_eq!(
+            KernelVersion::of_makefile(text).unwrap().to_string(),
+            "6.12.117"
+        );
         assert!(KernelVersion::of_makefile(b"all:\n\tcc x.c\n").is_none());
     }
 }

@@ -1,0 +1,495 @@
+//! Static analysis: from the entry point through scripts, interpreters and
+//! libraries to requirements.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use thiserror::Error;
+
+use super::elf::{ElfError, ElfFacts};
+use super::requirement::{Evidence, Needs, Requirement, Strength};
+use super::table;
+
+/// The files of an image, as a process inside would open them.
+pub trait Files {
+    /// The contents of those of `paths` (absolute) that are regular files,
+    /// links followed, with the canonical path of each. Asked for many at
+    /// once, because a compressed layer is read from its start each time.
+    ///
+    /// # Errors
+    /// The image cannot be read.
+    fn read(&self, paths: &BTreeSet<String>) -> Result<BTreeMap<String, Vec<u8>>, FilesError>;
+}
+
+/// The image cannot be read.
+#[derive(Debug, Error)]
+#[error("cannot read the image's files")]
+pub struct FilesError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
+
+/// What of an image's configuration matters for its needs.
+#[derive(Clone, Debug, Default)]
+pub struct Entry {
+    /// The program with its arguments, as it will be run.
+    pub argv: Vec<String>,
+    /// The `PATH` that the program is looked up in.
+    pub path: String,
+    /// Whether it runs as a user other than root.
+    pub user_is_not_root: bool,
+    /// Ports that it listens on.
+    pub ports: Vec<u16>,
+}
+
+/// Why an image cannot run.
+#[derive(Debug, Error)]
+pub enum AnalysisError {
+    /// Nothing says what to run.
+    #[error(
+        "the image has no entry point and no command; say what to run (run.entrypoint in a manifest, or the command after the image)"
+    )]
+    NoEntryPoint,
+    /// What to run is not in the image.
+    #[error("the entry point {program} is not in the image (looked in {looked})")]
+    NoSuchProgram {
+        /// The program, as named.
+        program: String,
+        /// Where it was looked for.
+        looked: String,
+    },
+    /// A script's or program's interpreter is not in the image.
+    #[error("{file} needs the interpreter {interpreter}, which is not in the image")]
+    NoSuchInterpreter {
+        /// The script or program.
+        file: String,
+        /// What its first line or header names.
+        interpreter: String,
+    },
+    /// A shared library is not in the image.
+    #[error(
+        "{file} needs the shared library {library}, which is not in the image (looked in {looked})"
+    )]
+    NoSuchLibrary {
+        /// Who needs it.
+        file: String,
+        /// The library's name.
+        library: String,
+        /// Folders that were searched.
+        looked: String,
+    },
+    /// A program or library cannot run in the guest.
+    #[error("{file} {error}")]
+    Elf {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        error: ElfError,
+    },
+    /// Scripts that interpret one another.
+    #[error("{file}: more than {limit} interpreters on the way to a program")]
+    TooManyInterpreters {
+        /// The last script.
+        file: String,
+        /// How many the kernel follows.
+        limit: usize,
+    },
+    /// The image cannot be read.
+    #[error(transparent)]
+    Files(#[from] FilesError),
+}
+
+/// Interpreters that the kernel follows for one exec (`BINPRM_BUF` rules,
+/// fs/exec.c: five rewrites of the file).
+const MAX_INTERPRETERS: usize = 5;
+
+/// Where the dynamic loaders of glibc (Debian, Fedora) and musl look without
+/// being told.
+const LIBRARY_FOLDERS: &[&str] = &[
+    "/lib/x86_64-linux-gnu",
+    "/usr/lib/x86_64-linux-gnu",
+    "/lib64",
+    "/usr/lib64",
+    "/lib",
+    "/usr/lib",
+    "/usr/local/lib",
+    "/usr/local/lib/x86_64-linux-gnu",
+];
+
+/// Derives an application's needs.
+///
+/// # Errors
+/// Every [`AnalysisError`]: an image that cannot run is found out here, before
+/// a kernel is built for it.
+pub fn analyse(files: &dyn Files, entry: &Entry) -> Result<Needs, AnalysisError> {
+    let mut needs = Needs::default();
+    let (program, facts) = find_program(files, entry, &mut needs)?;
+    let closure = closure(files, program, facts)?;
+    for (file, facts) in &closure {
+        add_needs_of(file, facts, entry, &mut needs);
+    }
+    add_configured(entry, &mut needs);
+    Ok(needs)
+}
+
+fn add_configured(entry: &Entry, needs: &mut Needs) {
+    if let Some(port) = entry.ports.first() {
+        let what = format!("port {port} is exposed");
+        for requirement in [
+            Requirement::Behaviour("network card".to_owned()),
+            Requirement::Socket("INET".to_owned()),
+        ] {
+            let evidence = Evidence::Configured { what: what.clone() };
+            needs.add(requirement, Strength::Required, evidence);
+        }
+    }
+    if entry.user_is_not_root {
+        let what = "the application runs as a user other than root".to_owned();
+        let requirement = Requirement::Behaviour("several users".to_owned());
+        needs.add(
+            requirement,
+            Strength::Required,
+            Evidence::Configured { what },
+        );
+    }
+}
+
+fn one(files: &dyn Files, path: &str) -> Result<Option<Vec<u8>>, FilesError> {
+    Ok(files.read(&BTreeSet::from([path.to_owned()]))?.remove(path))
+}
+
+/// The program that the kernel ends up running for the entry point, after all
+/// `#!` lines.
+fn find_program(
+    files: &dyn Files,
+    entry: &Entry,
+    needs: &mut Needs,
+) -> Result<(String, ElfFacts), AnalysisError> {
+    let name = entry
+        .argv
+        .first()
+        .filter(|s| !s.is_empty())
+        .ok_or(AnalysisError::NoEntryPoint)?;
+    let candidates: Vec<String> = if name.contains('/') {
+        vec![name.clone()]
+    } else {
+        entry
+            .path
+            .split(':')
+            .map(|dir| format!("{}/{name}", dir.trim_end_matches('/')))
+            .collect()
+    };
+    let mut found = files.read(&candidates.iter().cloned().collect())?;
+    let first = candidates
+        .iter()
+        .find_map(|path| Some((path.clone(), found.remove(path)?)));
+    let (mut path, mut bytes) = first.ok_or_else(|| AnalysisError::NoSuchProgram {
+        program: name.clone(),
+        looked: if name.contains('/') {
+            name.clone()
+        } else {
+            entry.path.clone()
+        },
+    })?;
+    for _ in 0..MAX_INTERPRETERS {
+        let Some(line) = bytes.strip_prefix(b"#!") else {
+            return match ElfFacts::parse(&bytes) {
+                Ok(facts) => Ok((path, facts)),
+                Err(error) => Err(AnalysisError::Elf { file: path, error }),
+            };
+        };
+        let line = line.split(|&b| b == b'\n').next().unwrap_or_default();
+        let line = String::from_utf8_lossy(line);
+        let mut words = line.split_whitespace();
+        let mut interpreter = words.next().unwrap_or_default().to_owned();
+        // `#!/usr/bin/env python3` runs what PATH has under the next word.
+        if interpreter.ends_with("/env")
+            && let Some(word) = words.find(|word| !word.starts_with('-') && !word.contains('='))
+        {
+            let dirs = entry.path.split(':').map(|dir| format!("{dir}/{word}"));
+            let dirs: BTreeSet<String> = dirs.collect();
+            interpreter = files
+                .read(&dirs)?
+                .into_keys()
+                .next()
+                .unwrap_or_else(|| word.to_owned());
+        }
+        let requirement = Requirement::Behaviour("script".to_owned());
+        let evidence = Evidence::File {
+            file: path.clone(),
+            what: format!("a script of {interpreter}"),
+        };
+        needs.add(requirement, Strength::Required, evidence);
+        bytes = one(files, &interpreter)?.ok_or_else(|| AnalysisError::NoSuchInterpreter {
+            file: path.clone(),
+            interpreter: interpreter.clone(),
+        })?;
+        path = interpreter;
+    }
+    Err(AnalysisError::TooManyInterpreters {
+        file: path,
+        limit: MAX_INTERPRETERS,
+    })
+}
+
+/// All files that the dynamic loader maps for `program`, breadth first.
+fn closure(
+    files: &dyn Files,
+    program: String,
+    facts: ElfFacts,
+) -> Result<Vec<(String, ElfFacts)>, AnalysisError> {
+    if let Some(interpreter) = &facts.interpreter
+        && one(files, interpreter)?.is_none()
+    {
+        let interpreter = interpreter.clone();
+        return Err(AnalysisError::NoSuchInterpreter {
+            file: program,
+            interpreter,
+        });
+    }
+    let configured = configured_folders(files)?;
+    let mut seen: BTreeSet<String> = BTreeSet::new();
+    let mut done: Vec<(String, ElfFacts)> = Vec::new();
+    let mut round = vec![(program, facts)];
+    while !round.is_empty() {
+        // Every place of every library of this round is asked for at once.
+        let mut wanted: Vec<(String, String, Vec<String>)> = Vec::new();
+        for (file, facts) in &round {
+            for library in &facts.needed {
+                if seen.insert(library.clone()) {
+                    let places = places(library, file, facts, &configured);
+                    wanted.push((file.clone(), library.clone(), places));
+                }
+            }
+        }
+        done.append(&mut round);
+        let all = wanted
+            .iter()
+            .flat_map(|(_, _, places)| places.iter().cloned())
+            .collect();
+        let found = files.read(&all)?;
+        for (file, library, places) in wanted {
+            // A library of another architecture is passed over, as ld.so does.
+            let mut wrong = None;
+            let mut right = None;
+            for place in &places {
+                let Some(bytes) = found.get(place) else {
+                    continue;
+                };
+                match ElfFacts::parse(bytes) {
+                    Ok(facts) => {
+                        right = Some((place.clone(), facts));
+                        break;
+                    }
+                    Err(error) => {
+                        wrong = Some(AnalysisError::Elf {
+                            file: place.clone(),
+                            error,
+                        })
+                    }
+                }
+            }
+            match (right, wrong) {
+                (Some(next), _) => round.push(next),
+                (None, Some(error)) => return Err(error),
+                (None, None) => {
+                    let mut looked: Vec<&str> = places
+                        .iter()
+                        .filter_map(|place| place.rsplit_once('/').map(|(dir, _)| dir))
+                        .collect();
+                    looked.dedup();
+                    let looked = looked.join(", ");
+                    return Err(AnalysisError::NoSuchLibrary {
+                        file,
+                        library,
+                        looked,
+                    });
+                }
+            }
+        }
+    }
+    Ok(done)
+}
+
+fn places(library: &str, file: &str, facts: &ElfFacts, configured: &[String]) -> Vec<String> {
+    if library.contains('/') {
+        return vec![library.to_owned()];
+    }
+    let origin = file.rsplit_once('/').map_or("", |(dir, _)| dir);
+    let own = facts
+        .runpath
+        .iter()
+        .map(|dir| dir.replace("${ORIGIN}", origin).replace("$ORIGIN", origin));
+    own.chain(configured.iter().cloned())
+        .chain(LIBRARY_FOLDERS.iter().map(|&dir| dir.to_owned()))
+        .map(|dir| format!("{}/{library}", dir.trim_end_matches('/')))
+        .collect()
+}
+
+/// Folders of the image's /etc/ld.so.conf and musl's path file. Debian's
+/// `ld.so.conf` includes a folder whose files name what `LIBRARY_FOLDERS` has.
+fn configured_folders(files: &dyn Files) -> Result<Vec<String>, FilesError> {
+    let names = ["/etc/ld.so.conf", "/etc/ld-musl-x86_64.path"];
+    let found = files.read(&names.into_iter().map(str::to_owned).collect())?;
+    let text = found
+        .values()
+        .map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+    let lines = text.collect::<Vec<_>>().join("\n");
+    let words = lines.split(['\n', ':', ' ', ',']).map(str::trim);
+    Ok(words
+        .filter(|word| word.starts_with('/') && !word.contains('*'))
+        .map(str::to_owned)
+        .collect())
+}
+
+/// Libraries whose imports are the C library's own business.
+fn is_c_library(file: &str) -> bool {
+    let name = file.rsplit('/').next().unwrap_or(file);
+    [
+        "libc.",
+        "ld-",
+        "libpthread.",
+        "librt.",
+        "libdl.",
+        "libm.",
+        "libresolv.",
+    ]
+    .iter()
+    .any(|prefix| name.starts_with(prefix))
+}
+
+fn add_needs_of(file: &str, facts: &ElfFacts, entry: &Entry, needs: &mut Needs) {
+    if is_c_library(file) {
+        return;
+    }
+    for symbol in &facts.imports {
+        let evidence = || Evidence::Import {
+            file: file.to_owned(),
+            symbol: symbol.clone(),
+        };
+        for call in table::calls_of_import(symbol) {
+            needs.add(
+                Requirement::Call(call.clone()),
+                Strength::Required,
+                evidence(),
+            );
+        }
+        if symbol == "syscall" {
+            needs.unknown.push(format!(
+                "{file} calls syscall() with a number that is not analysed"
+            ));
+        }
+        if symbol == "getaddrinfo" && entry.ports.is_empty() {
+            needs.add(
+                Requirement::Socket("INET".to_owned()),
+                Strength::Optional,
+                evidence(),
+            );
+        }
+    }
+    for path in &facts.kernel_paths {
+        let evidence = Evidence::Text {
+            file: file.to_owned(),
+            text: path.clone(),
+        };
+        needs.add(
+            Requirement::Path(path.clone()),
+            Strength::Optional,
+            evidence,
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The machine's own files.
+    struct Host;
+
+    impl Files for Host {
+        fn read(&self, paths: &BTreeSet<String>) -> Result<BTreeMap<String, Vec<u8>>, FilesError> {
+            let read = |path: &String| Some((path.clone(), std::fs::read(path).ok()?));
+            Ok(paths.iter().filter_map(read).collect())
+        }
+    }
+
+    /// A few files over the machine's own.
+    struct With(BTreeMap<String, Vec<u8>>);
+
+    impl Files for With {
+        fn read(&self, paths: &BTreeSet<String>) -> Result<BTreeMap<String, Vec<u8>>, FilesError> {
+            let mut found = Host.read(paths)?;
+            for (path, bytes) in &self.0 {
+                if paths.contains(path) {
+                    found.insert(path.clone(), bytes.clone());
+                }
+            }
+            Ok(found)
+        }
+    }
+
+    fn entry(argv: &str) -> Entry {
+        Entry {
+            argv: argv.split(' ').map(str::to_owned).collect(),
+            path: "/usr/bin:/bin".to_owned(),
+            user_is_not_root: false,
+            ports: Vec::new(),
+        }
+    }
+
+    fn with(path: &str, bytes: &[u8]) -> With {
+        With(BTreeMap::from([(path.to_owned(), bytes.to_vec())]))
+    }
+
+    #[test]
+    fn a_shell_is_found_in_path_with_its_needs() {
+        let needs = analyse(&Host, &entry("bash -c true")).unwrap();
+        assert!(!needs.needs.is_empty());
+    }
+
+    #[test]
+    fn scripts_lead_to_their_interpreters() {
+        let files = with("/usr/bin/app", b"#!/usr/bin/env bash\necho hello\n");
+        let needs = analyse(&files, &entry("app")).unwrap();
+        let script = Requirement::Behaviour("script".to_owned());
+        assert!(needs.needs.iter().any(|need| need.requirement == script));
+        let looping = with("/a", b"#!/a\n");
+        let error = analyse(&looping, &entry("/a")).unwrap_err();
+        assert!(
+            matches!(error, AnalysisError::TooManyInterpreters { .. }),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let error = analyse(&Host, &entry("/no/such/program"))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("/no/such/program"), "{error}");
+        let error = analyse(&Host, &Entry::default()).unwrap_err();
+        assert!(matches!(error, AnalysisError::NoEntryPoint));
+        let script = with("/s", b"#!/no/interpreter\n");
+        let error = analyse(&script, &entry("/s")).unwrap_err().to_string();
+        assert!(error.contains("/no/interpreter"), "{error}");
+    }
+
+    #[test]
+    fn a_missing_library_is_named() {
+        let bash = std::fs::read("/bin/bash").unwrap();
+        let at = bash.windows(9).position(|w| w == b"libtinfo.").unwrap();
+        let mut broken = bash;
+        broken[at..at + 8].copy_from_slice(b"libnowhe");
+        let error = analyse(&with("/b", &broken), &entry("/b"))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("libnowhe"), "{error}");
+    }
+
+    #[test]
+    fn another_architecture_is_named() {
+        let mut bytes = std::fs::read("/bin/sh").unwrap();
+        bytes[18..20].copy_from_slice(&183u16.to_le_bytes());
+        let error = analyse(&with("/b", &bytes), &entry("/b"))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("AARCH64"), "{error}");
+    }
+}

@@ -1,0 +1,203 @@
+//! What an application requires of the kernel, and why we believe it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// One thing that the kernel must offer.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Requirement {
+    /// A system call, by its name in the kernel.
+    Call(String),
+    /// Sockets of a family, such as `INET`.
+    Socket(String),
+    /// A path under /proc, /sys or /dev.
+    Path(String),
+    /// A behaviour that is neither a call nor a path, such as `network card`.
+    Behaviour(String),
+    /// An option that the user names.
+    Option(String),
+}
+
+impl fmt::Display for Requirement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Requirement::Call(name) => write!(f, "{name}()"),
+            Requirement::Socket(family) => write!(f, "AF_{family} sockets"),
+            Requirement::Path(path) => f.write_str(path),
+            Requirement::Behaviour(what) => f.write_str(what),
+            Requirement::Option(name) => write!(f, "CONFIG_{name}"),
+        }
+    }
+}
+
+/// Whether an application runs without it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Strength {
+    /// The application is believed to fail without it.
+    Required,
+    /// The application asks for it and is believed to go on without it.
+    Optional,
+}
+
+/// Where a requirement was seen.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum Evidence {
+    /// A file of the image imports a function.
+    Import {
+        /// Path in the image.
+        file: String,
+        /// The function.
+        symbol: String,
+    },
+    /// A file of the image holds a string.
+    Text {
+        /// Path in the image.
+        file: String,
+        /// The string.
+        text: String,
+    },
+    /// A file of the image is of a kind that needs it.
+    File {
+        /// Path in the image.
+        file: String,
+        /// What it is.
+        what: String,
+    },
+    /// The image's configuration or the manifest says it.
+    Configured {
+        /// What is said, and where.
+        what: String,
+    },
+}
+
+impl fmt::Display for Evidence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Evidence::Import { file, symbol } => write!(f, "{file} imports {symbol}"),
+            Evidence::Text { file, text } => write!(f, "{file} holds {text:?}"),
+            Evidence::File { file, what } => write!(f, "{file} is {what}"),
+            Evidence::Configured { what } => f.write_str(what),
+        }
+    }
+}
+
+/// A requirement with its strength and evidence.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Need {
+    /// What is required.
+    pub requirement: Requirement,
+    /// How much.
+    pub strength: Strength,
+    /// Why we believe it; at least one.
+    pub evidence: Vec<Evidence>,
+    /// The kernel options that offer it, without `CONFIG_`, with their values;
+    /// empty where every kernel offers it.
+    pub options: BTreeMap<String, String>,
+}
+
+/// Everything that an application requires, sorted by requirement.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Needs {
+    /// The needs.
+    pub needs: Vec<Need>,
+    /// What analysis could not see, in words.
+    pub unknown: Vec<String>,
+}
+
+impl Needs {
+    /// Adds a requirement, merging it with an equal one: the stronger strength
+    /// stays, evidence adds up (at most eight pieces, to stay readable).
+    pub fn add(&mut self, requirement: Requirement, strength: Strength, evidence: Evidence) {
+        match self
+            .needs
+            .binary_search_by(|need| need.requirement.cmp(&requirement))
+        {
+            Ok(at) => {
+                let Some(need) = self.needs.get_mut(at) else {
+                    return;
+                };
+                need.strength = need.strength.min(strength);
+                if need.evidence.len() < 8 && !need.evidence.contains(&evidence) {
+                    need.evidence.push(evidence);
+                }
+            }
+            Err(at) => {
+                let options = super::table::options_of(&requirement);
+                let evidence = vec![evidence];
+                self.needs.insert(
+                    at,
+                    Need {
+                        requirement,
+                        strength,
+                        evidence,
+                        options,
+                    },
+                );
+            }
+        }
+    }
+
+    /// The options to ask for: symbol, value, and the reason in words. Each
+    /// symbol once, for the first need that wants it; needs of `strength` or
+    /// stronger.
+    #[must_use]
+    pub fn options(&self, strength: Strength) -> Vec<OptionNeed> {
+        let mut options: BTreeMap<&str, OptionNeed> = BTreeMap::new();
+        for need in self.needs.iter().filter(|need| need.strength <= strength) {
+            for (symbol, value) in &need.options {
+                options.entry(symbol).or_insert_with(|| {
+                    let evidence = need.evidence.first().map(|e| format!(": {e}"));
+                    OptionNeed {
+                        symbol: symbol.clone(),
+                        value: value.clone(),
+                        because: format!("{}{}", need.requirement, evidence.unwrap_or_default()),
+                    }
+                });
+            }
+        }
+        options.into_values().collect()
+    }
+}
+
+/// A kernel option that is asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OptionNeed {
+    /// The option, without `CONFIG_`.
+    pub symbol: String,
+    /// Its value, as in a `.config`, strings without quotes.
+    pub value: String,
+    /// Why, in words.
+    pub because: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn import(symbol: &str) -> Evidence {
+        Evidence::Import {
+            file: "/bin/x".to_owned(),
+            symbol: symbol.to_owned(),
+        }
+    }
+
+    #[test]
+    fn equal_requirements_merge() {
+        let mut needs = Needs::default();
+        let epoll = || Requirement::Call("epoll_create1".to_owned());
+        needs.add(epoll(), Strength::Optional, import("a"));
+        needs.add(epoll(), Strength::Required, import("b"));
+        needs.add(epoll(), Strength::Optional, import("b"));
+        assert_eq!(needs.needs.len(), 1);
+        assert_eq!(needs.needs[0].strength, Strength::Required);
+        assert_eq!(needs.needs[0].evidence.len(), 2);
+        let options = needs.options(Strength::Required);
+        assert_eq!(options[0].symbol, "EPOLL");
+        assert_eq!(options[0].because, "epoll_create1(): /bin/x imports a");
+    }
+}
