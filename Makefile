@@ -1,0 +1,59 @@
+# The two commands of a new user are `make demo` and `make test`.
+
+SHELL := /bin/sh
+CARGO ?= cargo
+
+# What each goal needs of the system, as Debian names it.
+BUILD_PACKAGES := gcc libc6-dev make
+KERNEL_PACKAGES := binutils bc bison flex libelf-dev libssl-dev perl xz-utils linux-source-6.12
+RUN_PACKAGES := qemu-system-x86 mmdebstrap util-linux
+DEMO_PACKAGES := $(BUILD_PACKAGES) $(KERNEL_PACKAGES) $(RUN_PACKAGES)
+TEST_PACKAGES := $(DEMO_PACKAGES) e2fsprogs genext2fs busybox-static musl musl-dev musl-tools \
+	skopeo umoci patch git elfutils strace attr zstd python3 python3-pytest cpio
+# Not in every release of Debian: its tests are skipped where it is missing.
+TEST_PACKAGES_WISHED := linux-source-6.1
+# Debian's own cargo is older than this project needs; its backport for browsers is not.
+CARGO_PACKAGE := $(shell command -v $(CARGO) >/dev/null 2>&1 || echo cargo-web)
+
+.PHONY: demo test test-all lint bench bench-kconfig bench-rootfs bench-kml packages-demo packages-test cargo help
+
+help:
+	@echo 'make demo        nginx on a Linux specialised to it, answered over HTTP'
+	@echo 'make test        the tests; the slowest are left to test-all'
+	@echo 'make test-all    every test'
+	@echo 'make lint        rustfmt, clippy, rustdoc'
+	@echo 'make bench       benchmarks beside their peers'
+
+demo: packages-demo cargo
+	$(CARGO) run --release --example nginx
+
+test: packages-test cargo lint
+	$(CARGO) test --workspace
+
+test-all: packages-test cargo lint
+	LUPINE_TEST_ALL=1 $(CARGO) test --workspace
+
+lint: cargo
+	@tools/component fmt rustfmt && $(CARGO) fmt --all --check || [ $$? = 9 ]
+	@tools/component clippy clippy && $(CARGO) clippy --workspace --all-targets -- -D warnings || [ $$? = 9 ]
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps
+
+bench: bench-kconfig bench-rootfs bench-kml
+
+bench-kconfig:
+	$(CARGO) bench -p lupine-cli --bench kconfig
+
+bench-rootfs:
+	$(CARGO) bench -p lupine-rootfs --bench mkfs
+
+bench-kml:
+	$(CARGO) bench -p lupine-kml
+
+packages-demo:
+	@tools/packages $(DEMO_PACKAGES) $(CARGO_PACKAGE)
+
+packages-test:
+	@tools/packages $(TEST_PACKAGES) $(CARGO_PACKAGE) --wish $(TEST_PACKAGES_WISHED)
+
+cargo:
+	@command -v $(CARGO) >/dev/null || { echo "no cargo: install Rust 1.95 or later (https://rustup.rs, or Debian's cargo-web package)" >&2; exit 1; }
