@@ -1,6 +1,9 @@
 //! Compiles the guest's programs: static, without a C library, and small.
 
-#![allow(clippy::disallowed_methods, reason = "a build script runs the compiler")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a build script runs the compiler"
+)]
 
 use std::env;
 use std::path::Path;
@@ -44,7 +47,9 @@ fn build() -> Result<(), String> {
     let variable = |name: &str| env::var(name).map_err(|e| format!("{name}: {e}"));
     let target = variable("TARGET")?;
     if !target.starts_with("x86_64-") {
-        return Err(format!("the guest is x86-64 Linux; {target} has no compiler for it"));
+        return Err(format!(
+            "the guest is x86-64 Linux; {target} has no compiler for it"
+        ));
     }
     let out = variable("OUT_DIR")?;
     // Finds the compiler as every build script does (CC, CROSS_COMPILE, then `cc`).

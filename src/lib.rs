@@ -1,3 +1,4 @@
 //! A Linux specialised to one application.
+pub mod guest;
 pub mod process;
 pub mod progress;

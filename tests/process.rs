@@ -1,6 +1,9 @@
 //! Real programs: what they print, how they end, and that nothing of them is left.
 
-#![allow(clippy::disallowed_methods, reason = "a test starts itself again, to kill it")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test starts itself again, to kill it"
+)]
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -14,7 +17,9 @@ fn sh(script: &str) -> Task<'static> {
 /// Whether a process with this id runs (a zombie does not).
 fn runs(pid: &str) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
-    stat.rsplit(')').next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with(" Z"))
+    stat.rsplit(')')
+        .next()
+        .is_some_and(|rest| !rest.is_empty() && !rest.starts_with(" Z"))
 }
 
 fn gone_within(pid: &str, limit: Duration) -> bool {
@@ -44,7 +49,10 @@ fn output_status_directory_and_environment() {
     let error = output.check().unwrap_err();
     let text = error.to_string();
     assert!(text.starts_with("`cd / && sh -c"), "{text}");
-    assert!(text.contains("exit status: 3") && text.ends_with("\n    oops"), "{text}");
+    assert!(
+        text.contains("exit status: 3") && text.ends_with("\n    oops"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -67,13 +75,19 @@ fn lines_arrive_as_they_are_printed() {
 #[test]
 fn input_larger_than_a_pipe_goes_through() {
     let input: Vec<u8> = (0..3_000_000u32).map(|n| n as u8).collect();
-    let output = Task::new("cat").input(input.clone()).run_checked(&Cancel::new()).unwrap();
+    let output = Task::new("cat")
+        .input(input.clone())
+        .run_checked(&Cancel::new())
+        .unwrap();
     assert!(output.stdout == input);
 }
 
 #[test]
 fn a_program_may_leave_its_input_unread() {
-    let output = sh("exit 0").input(vec![b'x'; 1 << 20]).run_checked(&Cancel::new()).unwrap();
+    let output = sh("exit 0")
+        .input(vec![b'x'; 1 << 20])
+        .run_checked(&Cancel::new())
+        .unwrap();
     assert_eq!(output.stdout, b"");
 }
 
@@ -90,14 +104,22 @@ fn endless_output_is_bounded() {
 
 #[test]
 fn a_missing_program_is_named() {
-    let error = Task::new("no-such-program-here").run(&Cancel::new()).unwrap_err();
+    let error = Task::new("no-such-program-here")
+        .run(&Cancel::new())
+        .unwrap_err();
     assert!(matches!(error, ProcessError::NotFound { .. }));
-    assert!(error.to_string().contains("`no-such-program-here`"), "{error}");
+    assert!(
+        error.to_string().contains("`no-such-program-here`"),
+        "{error}"
+    );
 }
 
 #[test]
 fn a_missing_directory_is_an_error_of_the_system() {
-    let error = sh("true").dir("/nonexistent").run(&Cancel::new()).unwrap_err();
+    let error = sh("true")
+        .dir("/nonexistent")
+        .run(&Cancel::new())
+        .unwrap_err();
     assert!(matches!(error, ProcessError::Spawn { .. }), "{error}");
 }
 
@@ -109,8 +131,13 @@ fn the_time_limit_ends_the_whole_group() {
         .run(&Cancel::new())
         .unwrap_err();
     assert!(begin.elapsed() < Duration::from_secs(10));
-    let ProcessError::TimedOut { tail, .. } = error else { panic!("{error}") };
-    assert!(gone_within(&tail, Duration::from_secs(2)), "{tail} still runs");
+    let ProcessError::TimedOut { tail, .. } = error else {
+        panic!("{error}")
+    };
+    assert!(
+        gone_within(&tail, Duration::from_secs(2)),
+        "{tail} still runs"
+    );
 }
 
 #[test]
@@ -120,9 +147,14 @@ fn what_ignores_sigterm_is_killed() {
         .time_limit(Duration::from_millis(300))
         .run(&Cancel::new())
         .unwrap_err();
-    let ProcessError::TimedOut { tail, .. } = error else { panic!("{error}") };
+    let ProcessError::TimedOut { tail, .. } = error else {
+        panic!("{error}")
+    };
     assert!(begin.elapsed() < Duration::from_secs(10));
-    assert!(gone_within(&tail, Duration::from_secs(2)), "{tail} still runs");
+    assert!(
+        gone_within(&tail, Duration::from_secs(2)),
+        "{tail} still runs"
+    );
 }
 
 #[test]
@@ -138,20 +170,30 @@ fn a_cancelled_token_ends_the_program_from_another_thread() {
     canceller.join().unwrap();
     assert!(matches!(error, ProcessError::Cancelled(_)), "{error}");
     assert!(begin.elapsed() < Duration::from_secs(5));
-    assert!(matches!(sh("true").run(&cancel), Err(ProcessError::Cancelled(_))));
+    assert!(matches!(
+        sh("true").run(&cancel),
+        Err(ProcessError::Cancelled(_))
+    ));
 }
 
 #[test]
 fn what_a_finished_program_left_running_is_ended() {
-    let output = sh("sleep 100 >&- 2>&- & echo $!").run_checked(&Cancel::new()).unwrap();
+    let output = sh("sleep 100 >&- 2>&- & echo $!")
+        .run_checked(&Cancel::new())
+        .unwrap();
     let pid = String::from_utf8(output.stdout).unwrap();
-    assert!(gone_within(&pid, Duration::from_secs(2)), "{pid} still runs");
+    assert!(
+        gone_within(&pid, Duration::from_secs(2)),
+        "{pid} still runs"
+    );
 }
 
 #[test]
 fn an_inherited_pipe_does_not_keep_us_waiting() {
     let begin = Instant::now();
-    let output = sh("sleep 100 & echo done").run_checked(&Cancel::new()).unwrap();
+    let output = sh("sleep 100 & echo done")
+        .run_checked(&Cancel::new())
+        .unwrap();
     assert_eq!(output.stdout, b"done\n");
     assert!(begin.elapsed() < Duration::from_secs(10));
 }
@@ -172,7 +214,10 @@ fn a_dropped_child_is_ended() {
 #[test]
 fn a_child_is_spoken_with() {
     let mut child = Task::new("cat").spawn(&Cancel::new()).unwrap();
-    assert_eq!(child.next_event(Duration::from_millis(50)).unwrap(), Event::Idle);
+    assert_eq!(
+        child.next_event(Duration::from_millis(50)).unwrap(),
+        Event::Idle
+    );
     child.send(b"ping");
     let event = child.next_event(Duration::from_secs(5)).unwrap();
     assert_eq!(event, Event::Output(Stream::Stdout, b"ping".to_vec()));
@@ -181,7 +226,10 @@ fn a_child_is_spoken_with() {
         panic!("still running")
     };
     assert!(status.success());
-    assert_eq!(child.next_event(Duration::ZERO).unwrap(), Event::Exited(status));
+    assert_eq!(
+        child.next_event(Duration::ZERO).unwrap(),
+        Event::Exited(status)
+    );
 }
 
 #[test]
@@ -197,7 +245,9 @@ fn a_program_outlives_the_thread_that_started_it() {
 /// Run by the next test in a process of its own, and a test by itself otherwise.
 #[test]
 fn helper_that_starts_a_sleeper() {
-    let Some(report) = std::env::var_os("LUPINE_TEST_SLEEPER").map(PathBuf::from) else { return };
+    let Some(report) = std::env::var_os("LUPINE_TEST_SLEEPER").map(PathBuf::from) else {
+        return;
+    };
     let child = Task::new("sleep").arg("100").spawn(&Cancel::new()).unwrap();
     std::thread::sleep(Duration::from_millis(200)); // until setpriv has become sleep
     std::fs::write(&report, child.id().to_string()).unwrap();
@@ -229,5 +279,8 @@ fn a_program_dies_with_a_killed_parent() {
     assert!(runs(&pid));
     parent.kill().unwrap();
     parent.wait().unwrap();
-    assert!(gone_within(&pid, Duration::from_secs(5)), "{pid} outlived its parent");
+    assert!(
+        gone_within(&pid, Duration::from_secs(5)),
+        "{pid} outlived its parent"
+    );
 }

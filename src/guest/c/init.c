@@ -176,16 +176,16 @@ static void push(struct list *list, char *item)
 
 /* ---- small parts ---- */
 
-/* A number, decimal or, with a leading zero, octal. -1 is written as such. */
+/* A number: decimal, octal with a leading zero, or negative. */
 static long number(const char *text)
 {
-	long value = 0, sign = 1, base;
-	if (*text == '-')
-		sign = -1, text++;
+	u64 value = 0, base;
+	int negative = *text == '-';
+	text += negative;
 	base = *text == '0' ? 8 : 10;
 	for (; *text >= '0' && *text <= '9'; text++)
-		value = value * base + (*text - '0');
-	return sign * value;
+		value = value * base + (u64)(*text - '0');
+	return (long)(negative ? -value : value);
 }
 
 /* Makes a directory and those above it; what exists is left alone. */
