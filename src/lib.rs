@@ -1,6 +1,7 @@
 //! A Linux specialised to one application.
 pub mod cache;
 pub mod digest;
+pub mod guest;
 pub mod host;
 pub mod kernel;
 pub mod manifest;

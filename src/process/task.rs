@@ -187,7 +187,7 @@ impl<'a> Task<'a> {
                     outputs[stream as usize].push(&bytes);
                     if let Some(on_line) = &mut on_line {
                         feed(&mut lines[stream as usize], &bytes, |line| {
-                            on_line(stream, line)
+                            on_line(stream, line);
                         });
                     }
                 }

@@ -1,0 +1,764 @@
+//! The configuration of the guest's init: a value, and the file it reads.
+//!
+//! The file is a sequence of NUL-terminated fields: a magic word, then directives with a fixed
+//! number of fields each, then `end`. Nothing in it can be longer than Linux allows for arguments
+//! and environment, and every byte but NUL (which neither can hold) passes unchanged.
+//!
+//! | directive | fields | |
+//! |---|---|---|
+//! | `optional` | | the next directive may fail; init notes it on the console and goes on |
+//! | `mount` | source target type flags data | flags as in `mount(2)`; the target is created |
+//! | `mkdir` | path mode | with the directories above it |
+//! | `symlink` | content path | |
+//! | `chardev` | path mode major minor | |
+//! | `file` | path mode content | also sets values below `/proc/sys` |
+//! | `hostname` | name | |
+//! | `up` | interface | |
+//! | `address` | interface address netmask gateway | IPv4; brings it up; the gateway may be empty |
+//! | `rlimit` | resource soft hard | numbers of `getrlimit(2)`; -1 is without limit |
+//! | `env`, `arg` | one entry | in order |
+//! | `cwd` | path | |
+//! | `user` | uid gid | |
+//! | `group` | gid | one supplementary group |
+//! | `kml` | option | `prctl(option, 1)` before the program, if the kernel knows it |
+//! | `interactive` | | the program reads the console |
+//! | `end` | | |
+
+use std::net::Ipv4Addr;
+
+use serde::{Deserialize, Serialize};
+
+use super::bytes::ByteString;
+
+const MAGIC: &[u8] = b"lupine-init 1";
+
+/// Mount flags of `mount(2)`, include/uapi/linux/mount.h.
+const MS_NOSUID: u64 = 2;
+const MS_NODEV: u64 = 4;
+const MS_NOEXEC: u64 = 8;
+
+/// Everything that init does before, and for, the program.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InitConfig {
+    /// What to set up, in order.
+    #[serde(default)]
+    pub setup: Vec<Setup>,
+    /// The program and its arguments. A program without a slash is looked up in the `PATH` of
+    /// [`InitConfig::env`].
+    pub args: Vec<ByteString>,
+    /// The whole environment, each entry `NAME=VALUE`.
+    #[serde(default)]
+    pub env: Vec<ByteString>,
+    /// The working directory; `/` if absent.
+    #[serde(default)]
+    pub cwd: Option<ByteString>,
+    /// Whom the program runs as; user and group 0 if absent.
+    #[serde(default)]
+    pub user: Option<User>,
+    /// The `prctl` option that asks the kernel to run the program in kernel mode. A kernel that
+    /// does not know it leaves the program in user mode.
+    #[serde(default)]
+    pub kml: Option<u32>,
+    /// Whether the program reads the console. Otherwise its standard input is empty, and an
+    /// interrupt character (3) on the console asks it to end.
+    #[serde(default)]
+    pub interactive: bool,
+}
+
+/// One step, and whether the machine is of use without it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Setup {
+    /// What to do.
+    #[serde(flatten)]
+    pub step: Step,
+    /// Whether to go on where it fails: a kernel without `sysfs` serves most programs.
+    #[serde(default)]
+    pub optional: bool,
+}
+
+/// Something that init sets up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "do")]
+#[non_exhaustive]
+pub enum Step {
+    /// Mounts a file system; creates the mount point if it is missing.
+    Mount {
+        /// The device, or any word for file systems without one.
+        source: ByteString,
+        /// The mount point.
+        target: ByteString,
+        /// Its type, as /proc/filesystems names it.
+        fstype: ByteString,
+        /// `MS_*` of `mount(2)`.
+        flags: u64,
+        /// Options of the file system, separated by commas.
+        data: ByteString,
+    },
+    /// Makes a directory, and those above it.
+    Mkdir {
+        /// Its path.
+        path: ByteString,
+        /// Its permissions.
+        mode: u32,
+    },
+    /// Makes a symbolic link; what exists at the path stays.
+    Symlink {
+        /// Where it points.
+        content: ByteString,
+        /// Where it is.
+        path: ByteString,
+    },
+    /// Makes a character device; what exists at the path stays.
+    CharDevice {
+        /// Its path.
+        path: ByteString,
+        /// Its permissions.
+        mode: u32,
+        /// Its major number, Documentation/admin-guide/devices.txt.
+        major: u32,
+        /// Its minor number.
+        minor: u32,
+    },
+    /// Writes a file, or a value below /proc/sys.
+    File {
+        /// Its path.
+        path: ByteString,
+        /// Its permissions, where it is new.
+        mode: u32,
+        /// What it holds.
+        content: ByteString,
+    },
+    /// Sets the host name.
+    Hostname {
+        /// At most 64 bytes.
+        name: ByteString,
+    },
+    /// Brings up a network interface that needs no address of ours, such as `lo`.
+    Up {
+        /// Its name, at most 15 bytes.
+        interface: ByteString,
+    },
+    /// Gives a network interface its address and brings it up.
+    Address(Interface),
+    /// Sets a resource limit.
+    Rlimit {
+        /// `RLIMIT_*`, include/uapi/asm-generic/resource.h.
+        resource: u32,
+        /// The soft limit; `None` is without limit.
+        soft: Option<u64>,
+        /// The hard limit; `None` is without limit.
+        hard: Option<u64>,
+    },
+}
+
+/// A network interface with a fixed IPv4 address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Interface {
+    /// Its name, at most 15 bytes.
+    pub interface: ByteString,
+    /// Its address.
+    pub address: Ipv4Addr,
+    /// Which part of the address is the network's.
+    pub netmask: Ipv4Addr,
+    /// Where everything beyond that network goes, if anywhere.
+    pub gateway: Option<Ipv4Addr>,
+}
+
+/// Whom the program runs as.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct User {
+    /// Real, effective and saved user id.
+    pub uid: u32,
+    /// Real, effective and saved group id.
+    pub gid: u32,
+    /// Supplementary groups.
+    #[serde(default)]
+    pub groups: Vec<u32>,
+}
+
+/// Why a configuration cannot be written or read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InitConfigError {
+    /// No program is named.
+    #[error("the guest has no program to run: neither an entry point nor a command is set")]
+    NoProgram,
+    /// A value holds a NUL byte, which Linux has no way to pass on.
+    #[error("a NUL byte in the `{directive}` value `{value}`, which Linux cannot hold")]
+    Nul {
+        /// The directive that the value is for.
+        directive: String,
+        /// The value.
+        value: ByteString,
+    },
+    /// The file does not begin as version 1 does.
+    #[error("not an init configuration of version 1")]
+    Magic,
+    /// The file ends within a directive or without `end`.
+    #[error("the init configuration ends in the middle, at byte {offset}")]
+    CutShort {
+        /// Where the incomplete field begins.
+        offset: usize,
+    },
+    /// A directive of no known name.
+    #[error("unknown directive `{word}` at byte {offset}")]
+    Directive {
+        /// Its name.
+        word: ByteString,
+        /// Where it begins.
+        offset: usize,
+    },
+    /// A field is not of the form that its directive needs.
+    #[error("the field `{value}` before byte {offset} is not {expected}")]
+    Field {
+        /// What the file has.
+        value: ByteString,
+        /// Where the field ends.
+        offset: usize,
+        /// What it should be.
+        expected: &'static str,
+    },
+}
+
+impl InitConfig {
+    /// A program in the surroundings that a container gives it: `/dev`, `/proc`, `/sys`, `/tmp`,
+    /// `/run`, `/dev/shm`, `/dev/pts`, a host name and `lo`. Each is optional, so that a kernel
+    /// without one still runs a program that does not need it.
+    #[must_use]
+    pub fn standard(hostname: &str, args: Vec<ByteString>, env: Vec<ByteString>) -> Self {
+        let mut setup = vec![
+            mount("devtmpfs", "/dev", MS_NOSUID | MS_NOEXEC, "mode=0755"),
+            mount("proc", "/proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, ""),
+            mount("sysfs", "/sys", MS_NOSUID | MS_NODEV | MS_NOEXEC, ""),
+            mount("tmpfs", "/tmp", MS_NOSUID | MS_NODEV, "mode=1777"),
+            mount("tmpfs", "/run", MS_NOSUID | MS_NODEV, "mode=0755"),
+            mount("tmpfs", "/dev/shm", MS_NOSUID | MS_NODEV, "mode=1777"),
+            mount(
+                "devpts",
+                "/dev/pts",
+                MS_NOSUID | MS_NOEXEC,
+                "mode=0620,gid=5,ptmxmode=0666",
+            ),
+        ];
+        // A kernel with devtmpfs has made these nodes; one without it has not.
+        for (name, major, minor) in [
+            ("null", 1, 3),
+            ("zero", 1, 5),
+            ("full", 1, 7),
+            ("random", 1, 8),
+            ("urandom", 1, 9),
+            ("tty", 5, 0),
+        ] {
+            let path = format!("/dev/{name}").into();
+            setup.push(
+                Step::CharDevice {
+                    path,
+                    mode: 0o666,
+                    major,
+                    minor,
+                }
+                .optional(),
+            );
+        }
+        for (content, name) in [
+            ("/proc/self/fd", "fd"),
+            ("/proc/self/fd/0", "stdin"),
+            ("/proc/self/fd/1", "stdout"),
+            ("/proc/self/fd/2", "stderr"),
+            ("pts/ptmx", "ptmx"),
+        ] {
+            let path = format!("/dev/{name}").into();
+            setup.push(
+                Step::Symlink {
+                    content: content.into(),
+                    path,
+                }
+                .optional(),
+            );
+        }
+        setup.push(
+            Step::Hostname {
+                name: hostname.into(),
+            }
+            .optional(),
+        );
+        setup.push(
+            Step::Up {
+                interface: "lo".into(),
+            }
+            .optional(),
+        );
+        Self {
+            setup,
+            args,
+            env,
+            ..Self::default()
+        }
+    }
+
+    /// The file for [`CONFIG_PATH`](super::init::CONFIG_PATH). Equal values give equal bytes.
+    ///
+    /// # Errors
+    /// No program is named, or a value holds a NUL byte.
+    pub fn encode(&self) -> Result<Vec<u8>, InitConfigError> {
+        if self.args.first().is_none_or(|program| program.0.is_empty()) {
+            return Err(InitConfigError::NoProgram);
+        }
+        let mut out = MAGIC.to_vec();
+        out.push(0);
+        for setup in &self.setup {
+            if setup.optional {
+                put(&mut out, "optional", &[])?;
+            }
+            setup.step.put(&mut out)?;
+        }
+        for entry in &self.env {
+            put(&mut out, "env", &[&entry.0])?;
+        }
+        for arg in &self.args {
+            put(&mut out, "arg", &[&arg.0])?;
+        }
+        if let Some(cwd) = &self.cwd {
+            put(&mut out, "cwd", &[&cwd.0])?;
+        }
+        if let Some(user) = &self.user {
+            put(&mut out, "user", &[&decimal(user.uid), &decimal(user.gid)])?;
+            for group in &user.groups {
+                put(&mut out, "group", &[&decimal(*group)])?;
+            }
+        }
+        if let Some(option) = self.kml {
+            put(&mut out, "kml", &[&decimal(option)])?;
+        }
+        if self.interactive {
+            put(&mut out, "interactive", &[])?;
+        }
+        put(&mut out, "end", &[])?;
+        Ok(out)
+    }
+
+    /// Reads back what [`InitConfig::encode`] wrote.
+    ///
+    /// # Errors
+    /// The bytes are not such a file.
+    pub fn decode(bytes: &[u8]) -> Result<Self, InitConfigError> {
+        let mut fields = Fields { bytes, at: 0 };
+        if fields.next()? != MAGIC {
+            return Err(InitConfigError::Magic);
+        }
+        let mut config = Self::default();
+        let mut optional = false;
+        loop {
+            let offset = fields.at;
+            let word = fields.next()?;
+            match word {
+                b"end" => break,
+                b"optional" => {
+                    optional = true;
+                    continue;
+                }
+                b"env" => config.env.push(fields.text()?),
+                b"arg" => config.args.push(fields.text()?),
+                b"cwd" => config.cwd = Some(fields.text()?),
+                b"user" => {
+                    let (uid, gid) = (fields.number()?, fields.number()?);
+                    config.user = Some(User {
+                        uid,
+                        gid,
+                        groups: Vec::new(),
+                    });
+                }
+                b"group" => {
+                    let gid = fields.number()?;
+                    let unexpected = InitConfigError::Directive {
+                        word: word.into(),
+                        offset,
+                    };
+                    config.user.as_mut().ok_or(unexpected)?.groups.push(gid);
+                }
+                b"kml" => config.kml = Some(fields.number()?),
+                b"interactive" => config.interactive = true,
+                _ => {
+                    let step = Step::take(word, &mut fields)?.ok_or_else(|| {
+                        InitConfigError::Directive {
+                            word: word.into(),
+                            offset,
+                        }
+                    })?;
+                    config.setup.push(Setup { step, optional });
+                }
+            }
+            optional = false;
+        }
+        if config.args.is_empty() {
+            return Err(InitConfigError::NoProgram);
+        }
+        Ok(config)
+    }
+}
+
+impl Step {
+    /// The step, tolerated where it fails.
+    #[must_use]
+    pub fn optional(self) -> Setup {
+        Setup {
+            step: self,
+            optional: true,
+        }
+    }
+
+    /// The step, without which the machine is of no use.
+    #[must_use]
+    pub fn required(self) -> Setup {
+        Setup {
+            step: self,
+            optional: false,
+        }
+    }
+
+    fn put(&self, out: &mut Vec<u8>) -> Result<(), InitConfigError> {
+        match self {
+            Self::Mount {
+                source,
+                target,
+                fstype,
+                flags,
+                data,
+            } => {
+                let flags = flags.to_string();
+                put(
+                    out,
+                    "mount",
+                    &[&source.0, &target.0, &fstype.0, flags.as_bytes(), &data.0],
+                )
+            }
+            Self::Mkdir { path, mode } => put(out, "mkdir", &[&path.0, &octal(*mode)]),
+            Self::Symlink { content, path } => put(out, "symlink", &[&content.0, &path.0]),
+            Self::CharDevice {
+                path,
+                mode,
+                major,
+                minor,
+            } => {
+                let fields = [octal(*mode), decimal(*major), decimal(*minor)];
+                put(
+                    out,
+                    "chardev",
+                    &[&path.0, &fields[0], &fields[1], &fields[2]],
+                )
+            }
+            Self::File {
+                path,
+                mode,
+                content,
+            } => put(out, "file", &[&path.0, &octal(*mode), &content.0]),
+            Self::Hostname { name } => put(out, "hostname", &[&name.0]),
+            Self::Up { interface } => put(out, "up", &[&interface.0]),
+            Self::Address(Interface {
+                interface,
+                address,
+                netmask,
+                gateway,
+            }) => {
+                let gateway = gateway.map(|g| g.to_string()).unwrap_or_default();
+                let [address, netmask] = [address.to_string(), netmask.to_string()];
+                let fields = [address.as_bytes(), netmask.as_bytes(), gateway.as_bytes()];
+                put(
+                    out,
+                    "address",
+                    &[&interface.0, fields[0], fields[1], fields[2]],
+                )
+            }
+            Self::Rlimit {
+                resource,
+                soft,
+                hard,
+            } => {
+                let limit = |l: &Option<u64>| l.map_or("-1".into(), |l| l.to_string());
+                let [soft, hard] = [limit(soft), limit(hard)];
+                put(
+                    out,
+                    "rlimit",
+                    &[&decimal(*resource), soft.as_bytes(), hard.as_bytes()],
+                )
+            }
+        }
+    }
+
+    fn take(word: &[u8], fields: &mut Fields<'_>) -> Result<Option<Self>, InitConfigError> {
+        Ok(Some(match word {
+            b"mount" => Self::Mount {
+                source: fields.text()?,
+                target: fields.text()?,
+                fstype: fields.text()?,
+                flags: fields.parse("a number")?,
+                data: fields.text()?,
+            },
+            b"mkdir" => Self::Mkdir {
+                path: fields.text()?,
+                mode: fields.mode()?,
+            },
+            b"symlink" => Self::Symlink {
+                content: fields.text()?,
+                path: fields.text()?,
+            },
+            b"chardev" => Self::CharDevice {
+                path: fields.text()?,
+                mode: fields.mode()?,
+                major: fields.number()?,
+                minor: fields.number()?,
+            },
+            b"file" => Self::File {
+                path: fields.text()?,
+                mode: fields.mode()?,
+                content: fields.text()?,
+            },
+            b"hostname" => Self::Hostname {
+                name: fields.text()?,
+            },
+            b"up" => Self::Up {
+                interface: fields.text()?,
+            },
+            b"address" => Self::Address(Interface {
+                interface: fields.text()?,
+                address: fields.parse("an IPv4 address")?,
+                netmask: fields.parse("an IPv4 netmask")?,
+                gateway: match fields.peek()? {
+                    b"" => fields.next().map(|_| None)?,
+                    _ => Some(fields.parse("an IPv4 address")?),
+                },
+            }),
+            b"rlimit" => Self::Rlimit {
+                resource: fields.number()?,
+                soft: fields.limit()?,
+                hard: fields.limit()?,
+            },
+            _ => return Ok(None),
+        }))
+    }
+}
+
+fn mount(fstype: &str, target: &str, flags: u64, data: &str) -> Setup {
+    Step::Mount {
+        source: fstype.into(),
+        target: target.into(),
+        fstype: fstype.into(),
+        flags,
+        data: data.into(),
+    }
+    .optional()
+}
+
+fn decimal(number: u32) -> Vec<u8> {
+    number.to_string().into_bytes()
+}
+
+fn octal(mode: u32) -> Vec<u8> {
+    format!("0{mode:o}").into_bytes()
+}
+
+fn put(out: &mut Vec<u8>, directive: &str, fields: &[&[u8]]) -> Result<(), InitConfigError> {
+    out.extend_from_slice(directive.as_bytes());
+    out.push(0);
+    for field in fields {
+        if field.contains(&0) {
+            let directive = directive.to_owned();
+            return Err(InitConfigError::Nul {
+                directive,
+                value: (*field).into(),
+            });
+        }
+        out.extend_from_slice(field);
+        out.push(0);
+    }
+    Ok(())
+}
+
+/// The NUL-terminated fields of a file.
+struct Fields<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Fields<'a> {
+    fn peek(&self) -> Result<&'a [u8], InitConfigError> {
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let end = rest.iter().position(|&b| b == 0);
+        end.map(|end| &rest[..end])
+            .ok_or(InitConfigError::CutShort { offset: self.at })
+    }
+
+    fn next(&mut self) -> Result<&'a [u8], InitConfigError> {
+        let field = self.peek()?;
+        self.at += field.len() + 1;
+        Ok(field)
+    }
+
+    fn text(&mut self) -> Result<ByteString, InitConfigError> {
+        self.next().map(Into::into)
+    }
+
+    fn parse<T: std::str::FromStr>(
+        &mut self,
+        expected: &'static str,
+    ) -> Result<T, InitConfigError> {
+        let field = self.next()?;
+        str::from_utf8(field)
+            .ok()
+            .and_then(|text| text.parse().ok())
+            .ok_or_else(|| InitConfigError::Field {
+                value: field.into(),
+                offset: self.at,
+                expected,
+            })
+    }
+
+    fn number(&mut self) -> Result<u32, InitConfigError> {
+        self.parse("a number of 32 bits")
+    }
+
+    fn mode(&mut self) -> Result<u32, InitConfigError> {
+        let field = self.next()?;
+        str::from_utf8(field)
+            .ok()
+            .and_then(|text| u32::from_str_radix(text, 8).ok())
+            .ok_or(InitConfigError::Field {
+                value: field.into(),
+                offset: self.at,
+                expected: "octal permissions",
+            })
+    }
+
+    fn limit(&mut self) -> Result<Option<u64>, InitConfigError> {
+        if self.peek()? == b"-1" {
+            return self.next().map(|_| None);
+        }
+        self.parse("a limit: a number of 64 bits, or -1").map(Some)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::collection::vec;
+    use proptest::option;
+    use proptest::prelude::*;
+
+    fn text() -> impl Strategy<Value = ByteString> {
+        vec(1u8.., 0..40).prop_map(ByteString)
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let address = || any::<u32>().prop_map(Ipv4Addr::from);
+        prop_oneof![
+            (text(), text(), text(), any::<u64>(), text()).prop_map(
+                |(source, target, fstype, flags, data)| {
+                    Step::Mount {
+                        source,
+                        target,
+                        fstype,
+                        flags,
+                        data,
+                    }
+                }
+            ),
+            (text(), any::<u32>()).prop_map(|(path, mode)| Step::Mkdir { path, mode }),
+            (text(), text()).prop_map(|(content, path)| Step::Symlink { content, path }),
+            (text(), any::<[u32; 3]>()).prop_map(|(path, [mode, major, minor])| Step::CharDevice {
+                path,
+                mode,
+                major,
+                minor
+            }),
+            (text(), any::<u32>(), text()).prop_map(|(path, mode, content)| Step::File {
+                path,
+                mode,
+                content
+            }),
+            text().prop_map(|name| Step::Hostname { name }),
+            text().prop_map(|interface| Step::Up { interface }),
+            (text(), address(), address(), option::of(address())).prop_map(
+                |(interface, address, netmask, gateway)| {
+                    Step::Address(Interface {
+                        interface,
+                        address,
+                        netmask,
+                        gateway,
+                    })
+                }
+            ),
+            any::<(u32, Option<u64>, Option<u64>)>().prop_map(|(resource, soft, hard)| {
+                Step::Rlimit {
+                    resource,
+                    soft,
+                    hard,
+                }
+            }),
+        ]
+    }
+
+    prop_compose! {
+        fn config()(
+            setup in vec((step(), any::<bool>()), 0..8),
+            program in vec(1u8.., 1..40),
+            more in vec(text(), 0..8),
+            env in vec(text(), 0..8),
+            cwd in option::of(text()),
+            user in option::of(any::<(u32, u32, Vec<u32>)>()),
+            kml: Option<u32>,
+            interactive: bool,
+        ) -> InitConfig {
+            InitConfig {
+                setup: setup.into_iter().map(|(step, optional)| Setup { step, optional }).collect(),
+                args: std::iter::once(ByteString(program)).chain(more).collect(),
+                env,
+                cwd,
+                user: user.map(|(uid, gid, groups)| User { uid, gid, groups }),
+                kml,
+                interactive,
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_file_loses_nothing(config in config()) {
+            let bytes = config.encode().unwrap();
+            prop_assert_eq!(InitConfig::decode(&bytes).unwrap(), config);
+        }
+
+        #[test]
+        fn json_loses_nothing(config in config()) {
+            let json = serde_json::to_string(&config).unwrap();
+            prop_assert_eq!(serde_json::from_str::<InitConfig>(&json).unwrap(), config);
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes: Vec<u8>) {
+            let _ = InitConfig::decode(&bytes);
+            let _ = InitConfig::decode(&[MAGIC, b"\0", &bytes].concat());
+        }
+
+        #[test]
+        fn every_cut_is_noticed(config in config(), cut: prop::sample::Index) {
+            let bytes = config.encode().unwrap();
+            prop_assert!(InitConfig::decode(&bytes[..cut.index(bytes.len())]).is_err());
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_passed_on_is_refused() {
+        let mut config = InitConfig::default();
+        assert_eq!(config.encode(), Err(InitConfigError::NoProgram));
+        config.args = vec!["/bin/a\0b".into()];
+        let error = config.encode().unwrap_err();
+        assert_eq!(
+            error,
+            InitConfigError::Nul {
+                directive: "arg".into(),
+                value: "/bin/a\0b".into()
+            }
+        );
+    }
+}

@@ -1,0 +1,49 @@
+//! The embedded guest programs: static x86-64 ELF files, compiled when this crate is built.
+
+/// The guest's first process. It belongs at [`INIT_PATH`], executable, with its configuration at
+/// [`CONFIG_PATH`].
+pub const INIT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/init"));
+
+/// The smallest application: prints [`HELLO_GREETING`] and ends; with a port as its argument it
+/// goes on to answer every HTTP request there with the greeting.
+pub const HELLO: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/hello"));
+
+/// What [`HELLO`] prints, without the line break.
+pub const HELLO_GREETING: &str = "hello from a Linux of my own";
+
+/// Where the image holds [`INIT`]; the kernel's `init=` parameter.
+pub const INIT_PATH: &str = "/.lupine/init";
+
+/// Where [`INIT`] reads its configuration, see [`InitConfig::encode`](super::InitConfig::encode).
+pub const CONFIG_PATH: &str = "/.lupine/init.conf";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use goblin::elf::Elf;
+    use goblin::elf::header::{EM_X86_64, ET_EXEC};
+
+    #[test]
+    fn the_programs_are_static_and_small() {
+        for program in [INIT, HELLO] {
+            let elf = Elf::parse(program).unwrap();
+            assert_eq!(
+                (elf.header.e_machine, elf.header.e_type),
+                (EM_X86_64, ET_EXEC)
+            );
+            assert_eq!(elf.interpreter, None);
+            assert!(elf.dynamic.is_none());
+            assert!(program.len() < 32 << 10, "{} bytes", program.len());
+        }
+    }
+
+    #[test]
+    fn the_greeting_is_in_the_program() {
+        let greeting = HELLO_GREETING.as_bytes();
+        assert!(
+            HELLO
+                .windows(greeting.len())
+                .any(|window| window == greeting)
+        );
+    }
+}
