@@ -1,5 +1,6 @@
 //! A Linux specialised to one application.
 pub mod cache;
+pub mod debian;
 pub mod digest;
 pub mod guest;
 pub mod host;
@@ -8,3 +9,4 @@ pub mod manifest;
 pub mod needs;
 pub mod process;
 pub mod progress;
+pub mod variant;

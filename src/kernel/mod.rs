@@ -1,5 +1,6 @@
 //! From kernel source and a configuration to a kernel.
 
+pub mod base;
 pub mod build;
 pub mod objects;
 pub mod source;

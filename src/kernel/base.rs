@@ -1,0 +1,75 @@
+//! lupine-base: the options that every unikernel has, each with its reason.
+//! The data is `src/data/base.toml`.
+
+use serde::Deserialize;
+
+use crate::kernel::version::KernelVersion;
+use crate::needs::OptionNeed;
+use crate::variant::Variant;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Row {
+    symbol: String,
+    #[serde(default = "yes")]
+    value: String,
+    reason: String,
+    /// Variants that have it; all where absent.
+    variants: Option<Vec<Variant>>,
+    /// The first kernel, as (major, minor), that has it.
+    since: Option<(u32, u32)>,
+    /// The first kernel that no longer has it.
+    until: Option<(u32, u32)>,
+}
+
+fn yes() -> String {
+    "y".to_owned()
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    option: Vec<Row>,
+}
+
+/// The base options of a variant for a kernel version, in the order of the
+/// data.
+#[must_use]
+#[allow(clippy::expect_used, reason = "the data is part of this crate and parsed by a test")]
+pub fn options(variant: Variant, version: &KernelVersion) -> Vec<OptionNeed> {
+    let table: Table = toml::from_str(include_str!("../data/base.toml"))
+        .expect("src/data/base.toml is valid");
+    let number = (version.version, version.patchlevel);
+    table
+        .option
+        .into_iter()
+        .filter(|row| row.variants.as_ref().is_none_or(|list| list.contains(&variant)))
+        .filter(|row| row.since.is_none_or(|since| number >= since))
+        .filter(|row| row.until.is_none_or(|until| number < until))
+        .map(|row| OptionNeed {
+            symbol: row.symbol,
+            value: row.value,
+            because: format!("base: {}", row.reason),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_is_unique_and_has_a_reason() {
+        let version = KernelVersion::of_makefile(b"VERSION = 6\nPATCHLEVEL = 12\nSUBLEVEL = 1\n");
+        let version = version.unwrap();
+        for variant in Variant::ALL {
+            let mut symbols = Vec::new();
+            for option in options(variant, &version) {
+                assert!(option.because.len() > "base: ".len(), "{}", option.symbol);
+                assert!(!symbols.contains(&option.symbol), "{} twice", option.symbol);
+                symbols.push(option.symbol);
+            }
+            assert_eq!(symbols.iter().any(|s| s == "KERNEL_MODE_LINUX"), variant.has_kml());
+        }
+    }
+}
