@@ -167,17 +167,10 @@ pub enum Check {
         #[serde(default = "default_status")]
         status: u16,
     },
-    /// The guest's port accepts a connection and, where `send` is given,
-    /// answers it with something that holds `expect`.
+    /// The guest's port accepts a connection and keeps it.
     Tcp {
         /// Guest port.
         port: u16,
-        /// Bytes to send first, such as `PING\r\n`.
-        #[serde(default, skip_serializing_if = "String::is_empty")]
-        send: String,
-        /// Bytes that the answer must hold.
-        #[serde(default, skip_serializing_if = "String::is_empty")]
-        expect: String,
     },
     /// A line on the console holds this text.
     Console(String),
@@ -383,10 +376,7 @@ impl fmt::Display for Check {
             Check::Http { port, path, status } => {
                 write!(f, "HTTP {status} from port {port}, path {path}")
             }
-            Check::Tcp { port, expect, .. } if expect.is_empty() => {
-                write!(f, "a TCP connection to port {port}")
-            }
-            Check::Tcp { port, expect, .. } => write!(f, "{expect:?} from TCP port {port}"),
+            Check::Tcp { port } => write!(f, "a TCP connection to port {port}"),
             Check::Console(text) => write!(f, "{text:?} on the console"),
         }
     }

@@ -1,0 +1,209 @@
+//! The command line as typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use lupine::kernel::toolchain::Compiler;
+use lupine::variant::Variant;
+
+/// A Linux specialised to one application, in unikernel clothing.
+#[derive(Debug, Parser)]
+#[command(name = "lupine", version, propagate_version = true, after_help = EXIT_STATUSES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// What all commands share.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+const EXIT_STATUSES: &str = "Exit status:
+  0    done; for run, the application ended with status 0
+  1    the application or its guest failed
+  2    the command line is wrong
+  3    the input is wrong: image, manifest, kernel source, configuration
+  4    this machine lacks something: a tool, disk space, a free port
+  130  cancelled";
+
+/// Options that every command takes.
+#[derive(Debug, Args)]
+pub struct Common {
+    /// Print results as JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// No progress, only results and errors
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+    /// Keep trees, kernels and images here instead of the user's cache directory
+    #[arg(long, global = true, value_name = "DIR", env = "LUPINE_CACHE")]
+    pub cache: Option<PathBuf>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// What this machine has and lacks, with the line that installs it
+    Doctor,
+    /// Build the kernel and root file system of an application
+    Build(Build),
+    /// Build if needed, boot, forward ports, show the console; Ctrl-C stops it
+    Run(Run),
+    /// What an application needs of the kernel, with evidence
+    Needs(ImageArgs),
+    /// Kernel configurations
+    #[command(subcommand)]
+    Config(Config),
+    /// Shell completions on standard output
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the man pages into a directory
+    Man {
+        /// The directory
+        dir: PathBuf,
+    },
+}
+
+/// The application.
+#[derive(Debug, Args)]
+pub struct ImageArgs {
+    /// A built-in application (hello, nginx, redis), a manifest (.toml), or an image: OCI layout,
+    /// docker archive, tar or directory
+    #[arg(value_name = "IMAGE")]
+    pub image: String,
+    /// Replace the image's entry point
+    #[arg(long, value_name = "PROGRAM")]
+    pub entrypoint: Option<String>,
+    /// Set a variable of the environment
+    #[arg(long, short = 'e', value_name = "NAME=VALUE")]
+    pub env: Vec<String>,
+    /// Run in this directory of the image
+    #[arg(long, short = 'w', value_name = "DIR")]
+    pub workdir: Option<String>,
+    /// Run as this user: name, uid, name:group or uid:gid
+    #[arg(long, short = 'u', value_name = "USER")]
+    pub user: Option<String>,
+    /// Replace the image's command
+    #[arg(value_name = "COMMAND", trailing_var_arg = true)]
+    pub command: Vec<String>,
+}
+
+/// The kernel.
+#[derive(Debug, Args)]
+pub struct KernelArgs {
+    /// Kernel source: a tree or a tarball; the distribution's linux-source package otherwise
+    #[arg(long, value_name = "DIR|TARBALL")]
+    pub kernel_src: Option<PathBuf>,
+    /// The kind of kernel
+    #[arg(long, default_value = DEFAULT_VARIANT)]
+    pub variant: Variant,
+    /// The compiler
+    #[arg(long, value_enum, default_value_t = CompilerArg::Gcc)]
+    pub compiler: CompilerArg,
+}
+
+const DEFAULT_VARIANT: &str = "lupine-nokml";
+
+/// The compiler as typed.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum CompilerArg {
+    /// gcc and binutils
+    Gcc,
+    /// clang and LLVM's tools
+    Clang,
+}
+
+impl From<CompilerArg> for Compiler {
+    fn from(arg: CompilerArg) -> Compiler {
+        match arg {
+            CompilerArg::Gcc => Compiler::Gcc,
+            CompilerArg::Clang => Compiler::Clang,
+        }
+    }
+}
+
+/// Arguments of `lupine build`.
+#[derive(Debug, Args)]
+pub struct Build {
+    /// The application.
+    #[command(flatten)]
+    pub image: ImageArgs,
+    /// The kernel.
+    #[command(flatten)]
+    pub kernel: KernelArgs,
+    /// Where to put bzImage, vmlinux, config, reasons, rootfs.ext2 and manifest
+    #[arg(long, short, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+}
+
+/// Arguments of `lupine run`.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// The kernel.
+    #[command(flatten)]
+    pub kernel: KernelArgs,
+    /// Forward a TCP port of this machine to one of the guest
+    #[arg(long = "publish", short, value_name = "HOST:GUEST", value_parser = parse_ports)]
+    pub publish: Vec<(u16, u16)>,
+    /// Guest memory in MiB
+    #[arg(long, short, value_name = "MIB")]
+    pub memory: Option<u32>,
+    /// Stop the guest as soon as its health check has passed
+    #[arg(long)]
+    pub check: bool,
+    /// The application.
+    #[command(flatten)]
+    pub image: ImageArgs,
+}
+
+fn parse_ports(text: &str) -> Result<(u16, u16), String> {
+    let (host, guest) = text.split_once(':').ok_or("write HOST:GUEST, such as 8080:80")?;
+    let port = |word: &str| {
+        let number = word.parse::<u16>().ok().filter(|&port| port != 0);
+        number.ok_or(format!("{word:?} is not a port, 1 to 65535"))
+    };
+    Ok((port(host)?, port(guest)?))
+}
+
+/// Kernel configurations.
+#[derive(Debug, Subcommand)]
+pub enum Config {
+    /// The smallest configuration for an application, each option with its reason
+    Specialise(Specialise),
+}
+
+/// Arguments of `lupine config specialise`.
+#[derive(Debug, Args)]
+pub struct Specialise {
+    /// The application.
+    #[command(flatten)]
+    pub image: ImageArgs,
+    /// The kernel.
+    #[command(flatten)]
+    pub kernel: KernelArgs,
+    /// Write the configuration here instead of standard output
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn ports_are_checked() {
+        assert_eq!(parse_ports("8080:80"), Ok((8080, 80)));
+        for bad in ["80", "80:", ":80", "0:80", "70000:80", "a:b"] {
+            assert!(parse_ports(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! One file a command: from what was typed to a call of the library and its
+//! result in print.
+
+mod build;
+mod config;
+mod doctor;
+mod manual;
+mod needs;
+mod run;
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use lupine::cache::Cache;
+use lupine::error::Blame;
+use lupine::manifest::Manifest;
+use lupine::process::Cancel;
+use lupine::{Error, Lupine};
+use serde::Serialize;
+use thiserror::Error as ThisError;
+
+use crate::args::{Cli, Command, Common, ImageArgs, KernelArgs};
+use crate::bars;
+
+/// Why a command failed.
+#[derive(Debug, ThisError)]
+enum Failure {
+    #[error(transparent)]
+    Pipeline(#[from] Error),
+    #[error("cannot write {what}")]
+    Output {
+        what: String,
+        source: std::io::Error,
+    },
+    #[error("{0}")]
+    Usage(String),
+    #[error("cannot handle signals")]
+    Signals(#[source] std::io::Error),
+    /// The application ended with this status; said by the command already.
+    #[error("the application ended with status {0}")]
+    Application(u8),
+    /// This machine lacks something; said by the command already.
+    #[error("this machine lacks what is named above")]
+    Lacking,
+}
+
+impl Failure {
+    fn status(&self) -> u8 {
+        match self {
+            Failure::Pipeline(error) => match error.blame() {
+                Blame::Guest => 1,
+                Blame::Input => 3,
+                Blame::Host => 4,
+            },
+            Failure::Application(_) => 1,
+            Failure::Usage(_) => 2,
+            Failure::Output { .. } | Failure::Signals(_) | Failure::Lacking => 4,
+        }
+    }
+}
+
+/// Runs a command and gives the status that the process ends with.
+#[must_use]
+pub fn execute(cli: Cli) -> ExitCode {
+    let cancel = match Cancel::on_signals().map_err(Failure::Signals) {
+        Ok(cancel) => cancel,
+        Err(error) => return report(&error, false),
+    };
+    let session = Session { common: &cli.common, cancel: cancel.clone() };
+    let result = match cli.command {
+        Command::Doctor => doctor::execute(&session),
+        Command::Build(args) => build::execute(&session, &args),
+        Command::Run(args) => run::execute(&session, &args),
+        Command::Needs(args) => needs::execute(&session, &args),
+        Command::Config(args) => config::execute(&session, &args),
+        Command::Completions { shell } => manual::completions(shell),
+        Command::Man { dir } => manual::pages(&dir),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => report(&error, cancel.is_cancelled()),
+    }
+}
+
+fn report(failure: &Failure, cancelled: bool) -> ExitCode {
+    if cancelled {
+        complain("cancelled");
+        return ExitCode::from(130);
+    }
+    let mut text = format!("lupine: {failure}");
+    // A cause that the message already holds is not said twice.
+    let mut cause = std::error::Error::source(failure);
+    while let Some(error) = cause {
+        let words = error.to_string();
+        if !text.contains(&words) {
+            text.push_str(&format!("\n  because: {words}"));
+        }
+        cause = error.source();
+    }
+    complain(&text);
+    ExitCode::from(failure.status())
+}
+
+/// A closed standard error is no reason for another status.
+fn complain(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+/// What all commands share.
+struct Session<'a> {
+    common: &'a Common,
+    cancel: Cancel,
+}
+
+impl Session<'_> {
+    fn lupine(&self) -> Result<Lupine, Failure> {
+        let cache = match &self.common.cache {
+            Some(root) => Cache::at(root),
+            None => Cache::of_user().map_err(Error::from)?,
+        };
+        let progress = bars::for_stderr(self.common.quiet);
+        Ok(Lupine::new(cache).with_cancel(self.cancel.clone()).with_progress(progress))
+    }
+
+    /// With the compiler that the user chose.
+    fn lupine_for(&self, kernel: &KernelArgs) -> Result<Lupine, Failure> {
+        Ok(self.lupine()?.with_compiler(kernel.compiler.into()))
+    }
+
+    fn manifest(&self, args: &ImageArgs) -> Result<Manifest, Failure> {
+        manifest(args)
+    }
+
+    /// Prints a value as JSON, or its text.
+    fn print(&self, value: &impl Serialize, text: &str) -> Result<(), Failure> {
+        let output = |source| Failure::Output { what: "to standard output".to_owned(), source };
+        let mut out = std::io::stdout().lock();
+        if self.common.json {
+            serde_json::to_writer_pretty(&mut out, value).map_err(|e| output(e.into()))?;
+            writeln!(out).map_err(output)
+        } else {
+            out.write_all(text.as_bytes()).map_err(output)
+        }
+    }
+}
+
+/// The manifest that the arguments of a command describe.
+fn manifest(args: &ImageArgs) -> Result<Manifest, Failure> {
+    let path = Path::new(&args.image);
+    let mut manifest = if Manifest::builtin_names().any(|name| name == args.image) {
+        Manifest::builtin(&args.image).map_err(Error::from)?
+    } else if path.extension().is_some_and(|e| e == "toml") {
+        Manifest::load(path).map_err(Error::from)?
+    } else if path.exists() {
+        Manifest::for_image(path)
+    } else {
+        // Says which built-in names there are.
+        Manifest::builtin(&args.image).map_err(Error::from)?
+    };
+    let run = &mut manifest.run;
+    if let Some(program) = &args.entrypoint {
+        run.entrypoint = Some(vec![program.clone()]);
+    }
+    if !args.command.is_empty() {
+        run.command = Some(args.command.clone());
+    }
+    for variable in &args.env {
+        let (name, value) = variable
+            .split_once('=')
+            .ok_or_else(|| Failure::Usage(format!("--env {variable:?} is not NAME=VALUE")))?;
+        run.env.insert(name.to_owned(), value.to_owned());
+    }
+    run.workdir = args.workdir.clone().or(run.workdir.take());
+    run.user = args.user.clone().or(run.user.take());
+    Ok(manifest)
+}

@@ -1,0 +1,108 @@
+//! The pipeline's error: whichever stage failed.
+
+use thiserror::Error;
+
+use crate::cache::CacheError;
+use crate::debian::DebianError;
+use crate::host::Missing;
+use crate::image::ImageError;
+use crate::kernel::build::BuildError;
+use crate::kernel::config::ConfigError;
+use crate::kernel::source::SourceError;
+use crate::kernel::toolchain::ToolchainError;
+use crate::manifest::ManifestError;
+use crate::needs::AnalysisError;
+use crate::process::Cancelled;
+use crate::rootfs::RootfsError;
+use crate::vmm::VmError;
+
+/// Why a stage of the pipeline failed.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// The cache.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    /// The manifest.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// An image of Debian packages.
+    #[error(transparent)]
+    Debian(#[from] DebianError),
+    /// The image.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// The image cannot run.
+    #[error(transparent)]
+    Needs(#[from] AnalysisError),
+    /// The kernel source.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The compiler and its companions.
+    #[error(transparent)]
+    Toolchain(#[from] ToolchainError),
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The kernel.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// The root file system.
+    #[error(transparent)]
+    Rootfs(#[from] RootfsError),
+    /// The guest.
+    #[error(transparent)]
+    Vm(#[from] VmError),
+    /// A stage's tools are not installed.
+    #[error("{0}")]
+    Missing(Missing),
+    /// The user cancelled between stages.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+}
+
+/// Whose fault an error is: decides the exit status, unless the user cancelled
+/// (then the token says so).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blame {
+    /// The application or its guest failed: status 1.
+    Guest,
+    /// The input is wrong: status 3.
+    Input,
+    /// This machine lacks something: status 4.
+    Host,
+}
+
+impl Error {
+    /// Whose fault it is.
+    #[must_use]
+    pub fn blame(&self) -> Blame {
+        match self {
+            Error::Vm(error) => match error {
+                VmError::PortInUse { .. }
+                | VmError::Port { .. }
+                | VmError::Vmm { .. }
+                | VmError::Process(_)
+                | VmError::File { .. } => Blame::Host,
+                _ => Blame::Guest,
+            },
+            Error::Cache(_) | Error::Toolchain(_) | Error::Missing(_) | Error::Debian(_) => {
+                Blame::Host
+            }
+            Error::Source(SourceError::NotFound { .. } | SourceError::Cache(_)) => Blame::Host,
+            Error::Build(BuildError::DiskFull { .. } | BuildError::Cache(_)) => Blame::Host,
+            Error::Rootfs(RootfsError::Cache(_)) => Blame::Host,
+            _ => Blame::Input,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_blame_decides_the_exit_status() {
+        assert_eq!(Error::Needs(AnalysisError::NoEntryPoint).blame(), Blame::Input);
+        assert_eq!(Error::Cache(CacheError::NoHome).blame(), Blame::Host);
+    }
+}
