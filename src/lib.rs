@@ -2,3 +2,4 @@
 pub mod guest;
 pub mod process;
 pub mod progress;
+pub mod vmm;
