@@ -10,3 +10,4 @@ pub mod needs;
 pub mod process;
 pub mod progress;
 pub mod variant;
+pub mod vmm;

@@ -40,6 +40,7 @@ static long kml_option = -1;
 static int interactive;
 static int optional; /* the directive at hand may fail */
 static int is_first; /* process 1 of the machine or of its namespace */
+static int failure_status = EXIT_INIT_FAILED;
 
 /* ---- messages ---- */
 
@@ -145,7 +146,7 @@ static void failed(const char *step, const char *subject, const char *detail, lo
 		return;
 	if (is_first)
 		end_machine();
-	sys(SYS_exit, EXIT_INIT_FAILED);
+	sys(SYS_exit, failure_status);
 }
 
 /* ---- memory ---- */
@@ -603,11 +604,12 @@ __attribute__((noreturn)) static void become_program(u64 no_signals)
 	if (kml_option >= 0)
 		sys(SYS_prctl, kml_option, 1, 0, 0, 0);
 	error = execute();
+	failure_status = error == -ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
 	failed("run", arguments.items[0],
 	       error == -ENOENT ? "is it in the image, and its loader or #! interpreter?" : NULL,
 	       error);
 	for (;;)
-		sys(SYS_exit, error == -ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE);
+		sys(SYS_exit, failure_status);
 }
 
 static void report_end(int status)

@@ -1,0 +1,132 @@
+//! Why a machine did not do what it was booted for.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddrV4;
+use std::path::PathBuf;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use super::console::GuestExit;
+use crate::process::ProcessError;
+
+/// Why a machine did not boot, did not get ready, or did not end well.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum VmError {
+    /// A port to forward is taken.
+    #[error("{address} is in use on this machine; stop what listens there or forward another port")]
+    PortInUse {
+        /// The port.
+        address: SocketAddrV4,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// A port to forward cannot be listened on for another reason, such as its number being below
+    /// 1024.
+    #[error("cannot listen on {address}")]
+    Port {
+        /// The port.
+        address: SocketAddrV4,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The kernel or an image cannot be read.
+    #[error("cannot read {}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The VMM could not be run, was cancelled, or passed its time limit.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    /// The VMM gave up by itself.
+    #[error("the virtual machine monitor failed ({status}){}", Tail(tail))]
+    Vmm {
+        /// How it ended.
+        status: ExitStatus,
+        /// What it said.
+        tail: String,
+    },
+    /// The guest's kernel panicked.
+    #[error("the guest's kernel stopped: {reason}{}", Tail(tail))]
+    Panic {
+        /// The kernel's words.
+        reason: String,
+        /// The end of the console.
+        tail: String,
+    },
+    /// The guest ran out of memory.
+    #[error(
+        "the guest ran out of its {memory_mib} MiB of memory: {reason}; give it more{}",
+        Tail(tail)
+    )]
+    OutOfMemory {
+        /// The kernel's words.
+        reason: String,
+        /// What the machine has, in MiB.
+        memory_mib: u32,
+        /// The end of the console.
+        tail: String,
+    },
+    /// The init could not set the machine up or start the program.
+    #[error("the guest cannot {step}{}", Tail(tail))]
+    Init {
+        /// The step and the reason.
+        step: String,
+        /// The end of the console.
+        tail: String,
+    },
+    /// The program ended before it was ready.
+    #[error("the program ended with {exit} before it was ready{}", Tail(tail))]
+    Exited {
+        /// How it ended.
+        exit: GuestExit,
+        /// The end of the console.
+        tail: String,
+    },
+    /// The machine was reset without a word from the init.
+    #[error("the guest reset itself without saying why{}", Tail(tail))]
+    Vanished {
+        /// The end of the console.
+        tail: String,
+    },
+    /// The program did not end in time.
+    #[error("still running after {limit:?}, and ended{}", Tail(tail))]
+    StillRunning {
+        /// The time that passed.
+        limit: Duration,
+        /// The end of the console.
+        tail: String,
+    },
+    /// The program did not become ready in time.
+    #[error("not ready after {limit:?}: {check} {last}{}", Tail(tail))]
+    NotReady {
+        /// What was waited for.
+        check: String,
+        /// How the last attempt failed.
+        last: String,
+        /// The time that passed.
+        limit: Duration,
+        /// The end of the console.
+        tail: String,
+    },
+}
+
+/// The end of a console, on lines of its own after a message.
+struct Tail<'a>(&'a str);
+
+impl fmt::Display for Tail<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("; the console is empty");
+        }
+        f.write_str("; the end of the console:")?;
+        for line in self.0.lines() {
+            write!(f, "\n    {line}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,188 @@
+//! What to boot, whichever program boots it.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::guest::Interface;
+use crate::guest::init::INIT_PATH;
+
+/// The address that a guest has in user-mode networking, and what is around it.
+const GUEST_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 15);
+const GUEST_NETMASK: Ipv4Addr = Ipv4Addr::new(255, 255, 255, 0);
+const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
+
+/// A machine to boot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Machine {
+    /// The kernel: a bzImage, or an ELF vmlinux where the VMM takes one.
+    pub kernel: PathBuf,
+    /// Block devices in order; the first holds the root file system.
+    pub drives: Vec<Drive>,
+    /// Memory in MiB.
+    pub memory_mib: u32,
+    /// Processors, at least 1.
+    pub cpus: u8,
+    /// Whether there is a network interface. Ports can be forwarded only with one.
+    pub network: bool,
+    /// TCP ports of the host that lead to ports of the guest.
+    pub forwards: Vec<Forward>,
+    /// Whether the kernel's whole log goes to the console. It costs boot time; without it only
+    /// errors do.
+    pub kernel_log: bool,
+    /// Further parameters at the end of the kernel command line.
+    pub extra_parameters: Vec<String>,
+}
+
+/// A block device of a machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drive {
+    /// The raw image.
+    pub path: PathBuf,
+    /// What becomes of the guest's writes.
+    pub mode: DriveMode,
+}
+
+/// What becomes of a guest's writes to a drive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DriveMode {
+    /// They go into the image.
+    Persistent,
+    /// They last as long as the machine; the image stays as it is and may be shared.
+    Discard,
+    /// They are refused.
+    ReadOnly,
+}
+
+/// A TCP port of the host that leads to one of the guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Forward {
+    /// Where the host listens.
+    pub host: SocketAddrV4,
+    /// The port inside the guest.
+    pub guest: u16,
+}
+
+/// What runs the guest's instructions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Accel {
+    /// The processor, through the host's kernel.
+    Kvm,
+    /// A translator inside QEMU. Slow, and available everywhere.
+    Tcg,
+}
+
+impl Machine {
+    /// A machine with one processor, 128 MiB, no network and a root file system whose changes are
+    /// not kept.
+    #[must_use]
+    pub fn new(kernel: impl Into<PathBuf>, root: impl Into<PathBuf>) -> Self {
+        Self {
+            kernel: kernel.into(),
+            drives: vec![Drive {
+                path: root.into(),
+                mode: DriveMode::Discard,
+            }],
+            memory_mib: 128,
+            cpus: 1,
+            network: false,
+            forwards: Vec::new(),
+            kernel_log: false,
+            extra_parameters: Vec::new(),
+        }
+    }
+
+    /// Adds a network interface, and a port of 127.0.0.1 that leads to one of the guest.
+    #[must_use]
+    pub fn forward(mut self, host: u16, guest: u16) -> Self {
+        self.network = true;
+        self.forwards.push(Forward {
+            host: SocketAddrV4::new(Ipv4Addr::LOCALHOST, host),
+            guest,
+        });
+        self
+    }
+
+    /// The kernel's parameters. What the VMM adds by itself, such as the places of virtio-mmio
+    /// devices, is not among them.
+    ///
+    /// `reboot=t` resets the processor, which ends a VMM that was told not to restart, and
+    /// `panic=-1` does so at once after a panic.
+    #[must_use]
+    pub fn kernel_parameters(&self) -> Vec<String> {
+        let writable = self
+            .drives
+            .first()
+            .is_some_and(|root| root.mode != DriveMode::ReadOnly);
+        let mut parameters = vec![
+            "console=ttyS0".to_owned(),
+            "root=/dev/vda".to_owned(),
+            if writable { "rw" } else { "ro" }.to_owned(),
+            "rootfstype=ext2".to_owned(),
+            "reboot=t".to_owned(),
+            "panic=-1".to_owned(),
+            format!("init={INIT_PATH}"),
+        ];
+        if !self.kernel_log {
+            parameters.push("quiet".to_owned());
+        }
+        parameters.extend(self.extra_parameters.iter().cloned());
+        parameters
+    }
+
+    /// The guest's network interface as its init has to set it up: for
+    /// [`Step::Address`](crate::guest::Step::Address).
+    #[must_use]
+    pub fn guest_interface() -> Interface {
+        Interface {
+            interface: "eth0".into(),
+            address: GUEST_ADDRESS,
+            netmask: GUEST_NETMASK,
+            gateway: Some(GATEWAY),
+        }
+    }
+
+    /// The name server that user-mode networking offers: for the guest's /etc/resolv.conf.
+    #[must_use]
+    pub fn guest_name_server() -> Ipv4Addr {
+        Ipv4Addr::new(10, 0, 2, 3)
+    }
+}
+
+impl Accel {
+    /// How QEMU names it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Kvm => "kvm",
+            Self::Tcg => "tcg",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_root_is_read_only_where_writes_are_refused() {
+        let mut machine = Machine::new("/k", "/r");
+        assert!(machine.kernel_parameters().contains(&"rw".to_owned()));
+        machine.drives[0].mode = DriveMode::ReadOnly;
+        assert!(machine.kernel_parameters().contains(&"ro".to_owned()));
+    }
+
+    #[test]
+    fn a_machine_is_saved_as_json() {
+        let machine = Machine::new("/k", "/r").forward(8080, 80);
+        let json = serde_json::to_string(&machine).unwrap();
+        assert_eq!(serde_json::from_str::<Machine>(&json).unwrap(), machine);
+        assert!(
+            json.contains(r#""host":"127.0.0.1:8080","guest":80"#),
+            "{json}"
+        );
+    }
+}

@@ -1,0 +1,399 @@
+//! A machine while it runs.
+
+use std::fs::File;
+use std::io::ErrorKind;
+use std::net::{SocketAddrV4, TcpListener};
+use std::process::ExitStatus;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::console::{Console, GuestExit, Trouble};
+use super::error::VmError;
+use super::health::{HealthCheck, Probe};
+use super::machine::{Accel, Machine};
+use super::qemu;
+use crate::process::{Cancel, Child, Event, Stream, Task};
+
+/// How often the cancel token and the health check are looked at.
+const STEP: Duration = Duration::from_millis(10);
+
+/// How long a machine may live on after its program ended or its kernel panicked.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// How long a program has to end after it was asked to.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// How long one step of a health check over the network may take.
+const ATTEMPT: Duration = Duration::from_secs(2);
+
+/// How much of the VMM's own messages is kept, in bytes.
+const COMPLAINTS: usize = 4096;
+
+/// The interrupt character of a terminal, which the guest's init takes for a request to end.
+const INTERRUPT: &[u8] = b"\x03";
+
+/// When a program was ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Readiness {
+    /// From the start of the VMM to the start of the program, if that was seen.
+    pub started: Option<Duration>,
+    /// From the start of the VMM to the success of the health check.
+    pub ready: Duration,
+}
+
+/// A running machine. Dropping it ends it.
+#[derive(Debug)]
+pub struct Vm {
+    child: Child,
+    cancel: Cancel,
+    machine: Machine,
+    console: Console,
+    complaints: Vec<u8>,
+    begin: Instant,
+    started: Option<Duration>,
+    linger_until: Option<Instant>,
+}
+
+impl Vm {
+    /// Boots a machine in QEMU.
+    ///
+    /// # Errors
+    /// A port is in use, a file cannot be read, or QEMU cannot be started.
+    pub fn boot(machine: &Machine, accel: Accel, cancel: &Cancel) -> Result<Self, VmError> {
+        check_ports(machine)?;
+        let mut machine = machine.clone();
+        let drives = machine.drives.iter_mut().map(|drive| &mut drive.path);
+        for path in drives.chain([&mut machine.kernel]) {
+            let absolute = File::open(&*path).and_then(|_| std::path::absolute(&*path));
+            *path = absolute.map_err(|source| VmError::File {
+                path: path.clone(),
+                source,
+            })?;
+        }
+        cancel.check().map_err(crate::process::ProcessError::from)?;
+        let begin = Instant::now();
+        // The machine is asked to end before it is made to, so its token is not ours.
+        let child = Task::new(qemu::PROGRAM)
+            .args(qemu::arguments(&machine, accel))
+            .spawn(&Cancel::new())?;
+        Ok(Self {
+            child,
+            cancel: cancel.clone(),
+            machine,
+            console: Console::new(),
+            complaints: Vec::new(),
+            begin,
+            started: None,
+            linger_until: None,
+        })
+    }
+
+    /// The process id of the VMM.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The console so far.
+    #[must_use]
+    pub fn console(&self) -> &Console {
+        &self.console
+    }
+
+    /// The time since the VMM was started.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        self.begin.elapsed()
+    }
+
+    /// Writes to the guest's console.
+    pub fn send(&mut self, bytes: &[u8]) {
+        self.child.send(bytes);
+    }
+
+    /// The port of the host that leads to this one of the guest.
+    #[must_use]
+    pub fn host_port(&self, guest: u16) -> Option<SocketAddrV4> {
+        self.machine
+            .forwards
+            .iter()
+            .find(|f| f.guest == guest)
+            .map(|f| f.host)
+    }
+
+    /// Waits until `check` succeeds. `on_line` gets every line of the console.
+    ///
+    /// A program that ends with status 0 after what the check looks for appeared on the console
+    /// was ready, too.
+    ///
+    /// # Errors
+    /// The time is over, the guest ended, panicked or ran out of memory, or the token was set; the
+    /// machine has then been ended.
+    pub fn wait_ready(
+        &mut self,
+        check: &HealthCheck,
+        mut on_line: impl FnMut(&[u8]),
+    ) -> Result<Readiness, VmError> {
+        let mut attempts: Option<Attempts> = None;
+        let mut seen = false;
+        loop {
+            let ended = self.step(&mut |line| {
+                if let Probe::Console { text } = &check.probe {
+                    seen |= contains(line, text.as_bytes());
+                }
+                on_line(line);
+            })?;
+            let ready = match &check.probe {
+                Probe::Console { .. } => seen,
+                Probe::Started => self.console.started(),
+                Probe::Http { .. } | Probe::Tcp { .. } => {
+                    attempts.as_ref().is_some_and(Attempts::succeeded)
+                }
+            };
+            if ready {
+                return Ok(Readiness {
+                    started: self.started,
+                    ready: self.age(),
+                });
+            }
+            if let Some(status) = ended {
+                let exit = self.verdict(status)?;
+                return Err(VmError::Exited {
+                    exit,
+                    tail: self.console.tail(),
+                });
+            }
+            // Before the program runs, the guest's network may swallow a connection silently.
+            if self.console.started()
+                && attempts.is_none()
+                && let Some(host) = check.probe.port().and_then(|port| self.host_port(port))
+            {
+                attempts = Some(Attempts::begin(check, host));
+            }
+            if self.age() >= check.limit {
+                self.child.terminate();
+                let last = match (&attempts, check.probe.port()) {
+                    (Some(attempts), _) => attempts.last(),
+                    (None, Some(port)) if self.host_port(port).is_none() => {
+                        "was not tried: no port of this machine leads there".to_owned()
+                    }
+                    (None, Some(_)) => "was not tried: the program did not start".to_owned(),
+                    (None, None) => "was not seen".to_owned(),
+                };
+                return Err(VmError::NotReady {
+                    check: check.probe.to_string(),
+                    last,
+                    limit: check.limit,
+                    tail: self.console.tail(),
+                });
+            }
+        }
+    }
+
+    /// Waits until the program ends, and the machine with it, at most for `limit`.
+    ///
+    /// # Errors
+    /// The guest panicked, ran out of memory or could not start its program; the time is over; or
+    /// the token was set. The machine has then been ended.
+    pub fn wait(
+        &mut self,
+        limit: Option<Duration>,
+        mut on_line: impl FnMut(&[u8]),
+    ) -> Result<GuestExit, VmError> {
+        let begin = Instant::now();
+        loop {
+            if let Some(status) = self.step(&mut on_line)? {
+                return self.verdict(status);
+            }
+            if let Some(limit) = limit.filter(|&limit| begin.elapsed() >= limit) {
+                self.child.terminate();
+                return Err(VmError::StillRunning {
+                    limit,
+                    tail: self.console.tail(),
+                });
+            }
+        }
+    }
+
+    /// Asks the program to end, and ends the machine if it does not within five seconds. `None`
+    /// says that it had to be ended.
+    ///
+    /// # Errors
+    /// The VMM's pipes failed.
+    pub fn stop(&mut self, mut on_line: impl FnMut(&[u8])) -> Result<Option<GuestExit>, VmError> {
+        let until = Instant::now() + GRACE;
+        // Before the init listens, nobody could take the request.
+        if self.console.started() {
+            self.child.send(INTERRUPT);
+            while Instant::now() < until {
+                if self.receive(&mut on_line)?.is_some() {
+                    return Ok(self.console.exit());
+                }
+            }
+        }
+        self.child.terminate();
+        Ok(None)
+    }
+
+    /// One event of the machine; its status once it has ended.
+    fn step(&mut self, on_line: &mut dyn FnMut(&[u8])) -> Result<Option<ExitStatus>, VmError> {
+        if let Err(cancelled) = self.cancel.check() {
+            self.stop(on_line)?;
+            return Err(crate::process::ProcessError::from(cancelled).into());
+        }
+        self.receive(on_line)
+    }
+
+    fn receive(&mut self, on_line: &mut dyn FnMut(&[u8])) -> Result<Option<ExitStatus>, VmError> {
+        match self.child.next_event(STEP)? {
+            Event::Output(Stream::Stdout, bytes) => self.console.feed(&bytes, on_line),
+            Event::Output(Stream::Stderr, bytes) => {
+                let room = COMPLAINTS.saturating_sub(self.complaints.len());
+                self.complaints.extend(bytes.into_iter().take(room));
+            }
+            Event::Exited(status) => return Ok(Some(status)),
+            Event::Idle => {}
+        }
+        if self.started.is_none() && self.console.started() {
+            self.started = Some(self.age());
+        }
+        let over = self.console.exit().is_some()
+            || matches!(
+                self.console.trouble(),
+                Some(Trouble::Panic(_) | Trouble::Init(_))
+            );
+        if over {
+            let until = *self
+                .linger_until
+                .get_or_insert_with(|| Instant::now() + LINGER);
+            if Instant::now() >= until {
+                self.child.terminate();
+            }
+        }
+        Ok(None)
+    }
+
+    /// What the end of the VMM means.
+    fn verdict(&self, status: ExitStatus) -> Result<GuestExit, VmError> {
+        let exit = self.console.exit();
+        let tail = self.console.tail();
+        let failed = !exit.is_some_and(GuestExit::success);
+        match self.console.trouble() {
+            Some(Trouble::Init(step)) => {
+                return Err(VmError::Init {
+                    step: step.clone(),
+                    tail,
+                });
+            }
+            Some(Trouble::OutOfMemory(reason)) if failed => {
+                let (reason, memory_mib) = (reason.clone(), self.machine.memory_mib);
+                return Err(VmError::OutOfMemory {
+                    reason,
+                    memory_mib,
+                    tail,
+                });
+            }
+            Some(Trouble::Panic(reason) | Trouble::Oops(reason)) if exit.is_none() => {
+                return Err(VmError::Panic {
+                    reason: reason.clone(),
+                    tail,
+                });
+            }
+            _ => {}
+        }
+        match exit {
+            Some(exit) => Ok(exit),
+            None if status.success() => Err(VmError::Vanished { tail }),
+            None => {
+                let tail = String::from_utf8_lossy(&self.complaints).trim().to_owned();
+                Err(VmError::Vmm { status, tail })
+            }
+        }
+    }
+}
+
+/// A health check over the network, tried again and again on a thread of its own.
+struct Attempts {
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    succeeded: AtomicBool,
+    abandoned: AtomicBool,
+    last: Mutex<String>,
+}
+
+impl Attempts {
+    fn begin(check: &HealthCheck, host: SocketAddrV4) -> Self {
+        let shared = Arc::new(Shared::default());
+        let (theirs, check) = (Arc::clone(&shared), check.clone());
+        let spawned = thread::Builder::new()
+            .name("lupine-health".into())
+            .spawn(move || {
+                while !theirs.abandoned.load(Ordering::Relaxed) {
+                    match check.probe.attempt(host, ATTEMPT) {
+                        Ok(()) => {
+                            theirs.succeeded.store(true, Ordering::Release);
+                            return;
+                        }
+                        Err(why) => {
+                            *theirs.last.lock().unwrap_or_else(PoisonError::into_inner) = why;
+                        }
+                    }
+                    thread::sleep(check.interval);
+                }
+            });
+        if let Err(error) = spawned {
+            *shared.last.lock().unwrap_or_else(PoisonError::into_inner) =
+                format!("was not tried: {error}");
+        }
+        Self { shared }
+    }
+
+    fn succeeded(&self) -> bool {
+        self.shared.succeeded.load(Ordering::Acquire)
+    }
+
+    fn last(&self) -> String {
+        let last = self
+            .shared
+            .last
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        if last.is_empty() {
+            "got no answer".to_owned()
+        } else {
+            last
+        }
+    }
+}
+
+impl Drop for Attempts {
+    fn drop(&mut self) {
+        self.shared.abandoned.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Finds a taken port before the machine boots, because the VMM's message would come late and
+/// name no way out.
+fn check_ports(machine: &Machine) -> Result<(), VmError> {
+    let mut held = Vec::new();
+    for forward in &machine.forwards {
+        let address = forward.host;
+        held.push(
+            TcpListener::bind(address).map_err(|source| match source.kind() {
+                ErrorKind::AddrInUse => VmError::PortInUse { address, source },
+                _ => VmError::Port { address, source },
+            })?,
+        );
+    }
+    Ok(())
+}
+
+fn contains(line: &[u8], text: &[u8]) -> bool {
+    text.is_empty() || line.windows(text.len()).any(|window| window == text)
+}

@@ -1,0 +1,357 @@
+//! Machines that boot a real kernel: how they get ready, and every way in which they fail.
+//!
+//! The kernel is the bzImage that `LUPINE_TEST_KERNEL` names; it needs the base options, INET,
+//! a virtio network and MULTIUSER. In CI the variable has to be set.
+
+mod common;
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use lupine::guest::init::HELLO_GREETING;
+use lupine::guest::{ByteString, InitConfig, Step};
+use lupine::process::{Cancel, ProcessError, Task, find_program};
+use lupine::vmm::{
+    Accel, Drive, DriveMode, GuestExit, HealthCheck, Machine, Probe, Vm, VmError, http_get,
+};
+
+fn kernel() -> Option<PathBuf> {
+    let kernel = std::env::var_os("LUPINE_TEST_KERNEL").map(PathBuf::from);
+    let usable = kernel.filter(|_| {
+        ["qemu-system-x86_64", "mke2fs"]
+            .iter()
+            .all(|name| find_program(name).is_some())
+    });
+    assert!(
+        usable.is_some() || std::env::var_os("CI").is_none(),
+        "LUPINE_TEST_KERNEL is not set"
+    );
+    usable
+}
+
+fn config(args: &[&str]) -> InitConfig {
+    let args = args.iter().copied().map(ByteString::from).collect();
+    let mut config = InitConfig::standard("guest", args, vec!["PATH=/bin".into()]);
+    config
+        .setup
+        .push(Step::Address(Machine::guest_interface()).optional());
+    config
+}
+
+fn image(dir: &Path, config: &InitConfig) -> PathBuf {
+    let (root, image) = (dir.join("root"), dir.join("root.ext2"));
+    common::write_root(&root, config);
+    Task::new("mke2fs")
+        .args(["-q", "-t", "ext2", "-d"])
+        .arg(&root)
+        .arg(&image)
+        .arg("16M")
+        .run_checked(&Cancel::new())
+        .unwrap();
+    image
+}
+
+/// A machine that runs `args`, and the directory it lives in.
+fn machine(args: &[&str]) -> Option<(Machine, tempfile::TempDir)> {
+    let kernel = kernel()?;
+    let dir = tempfile::tempdir().unwrap();
+    let image = image(dir.path(), &config(args));
+    Some((Machine::new(kernel, image), dir))
+}
+
+fn boot(machine: &Machine) -> Vm {
+    Vm::boot(machine, Accel::Tcg, &Cancel::new()).unwrap()
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
+}
+
+fn runs(pid: u32) -> bool {
+    fs::exists(format!("/proc/{pid}")).unwrap()
+}
+
+#[test]
+fn hello_is_ready_by_its_line_and_ends_well() {
+    let Some((machine, _dir)) = machine(&["/hello"]) else {
+        return;
+    };
+    let mut vm = boot(&machine);
+    let mut lines = Vec::new();
+    let check = HealthCheck::new(Probe::Console {
+        text: HELLO_GREETING.into(),
+    });
+    let readiness = vm
+        .wait_ready(&check, |line| lines.push(line.to_vec()))
+        .unwrap();
+    assert!(readiness.ready > Duration::from_millis(10));
+    let exit = vm
+        .wait(Some(Duration::from_secs(30)), |line| {
+            lines.push(line.to_vec())
+        })
+        .unwrap();
+    assert_eq!(exit, GuestExit::Status(0));
+    assert!(lines.iter().any(|line| line == HELLO_GREETING.as_bytes()));
+}
+
+#[test]
+fn hello_answers_over_http_and_ends_when_asked() {
+    let Some((machine, dir)) = machine(&["/hello", "80"]) else {
+        return;
+    };
+    let before = fs::read(dir.path().join("root.ext2")).unwrap();
+    let machine = machine.forward(free_port(), 80);
+    let mut vm = boot(&machine);
+    let pid = vm.id();
+    let readiness = vm
+        .wait_ready(&HealthCheck::new(Probe::http(80, "/")), |_| {})
+        .unwrap();
+    assert!(readiness.started.unwrap() <= readiness.ready);
+    let response = http_get(vm.host_port(80).unwrap(), "/", Duration::from_secs(10)).unwrap();
+    assert_eq!(response.status, 200);
+    assert_eq!(response.body, format!("{HELLO_GREETING}\n").as_bytes());
+    let tcp = HealthCheck::new(Probe::Tcp { port: 80 });
+    vm.wait_ready(&tcp, |_| {}).unwrap();
+    // Nothing in hello handles SIGTERM, so that is how it ends.
+    assert_eq!(vm.stop(|_| {}).unwrap(), Some(GuestExit::Signal(15)));
+    assert!(!runs(pid));
+    assert!(
+        fs::read(dir.path().join("root.ext2")).unwrap() == before,
+        "the image was changed"
+    );
+    let leftovers: Vec<_> = fs::read_dir(dir.path()).unwrap().collect();
+    assert_eq!(leftovers.len(), 2, "{leftovers:?}");
+}
+
+#[test]
+fn writes_stay_where_they_should() {
+    let script = "echo kept >/kept; cat /dev/vdb | { read -r line; echo \"drive: $line\"; }";
+    let Some((mut machine, dir)) = machine(&["/bin/sh", "-c", script]) else {
+        return;
+    };
+    let data = dir.path().join("data, and a comma");
+    fs::write(&data, "second\n".to_owned() + &" ".repeat(1 << 16)).unwrap();
+    machine.drives[0].mode = DriveMode::Persistent;
+    machine.drives.push(Drive {
+        path: data,
+        mode: DriveMode::ReadOnly,
+    });
+    let mut vm = boot(&machine);
+    assert_eq!(
+        vm.wait(Some(Duration::from_secs(60)), |_| {}).unwrap(),
+        GuestExit::Status(0)
+    );
+    let tail = vm.console().tail();
+    assert!(
+        tail.contains("drive: second") || tail.contains("/dev/vdb"),
+        "{tail}"
+    );
+    let image = &machine.drives[0].path;
+    let kept = Task::new("debugfs")
+        .args(["-R", "cat /kept"])
+        .arg(image)
+        .run(&Cancel::new());
+    assert_eq!(kept.unwrap().stdout, b"kept\n");
+    Task::new("e2fsck")
+        .args(["-fn"])
+        .arg(image)
+        .run_checked(&Cancel::new())
+        .unwrap();
+}
+
+#[test]
+fn a_status_other_than_zero_is_reported() {
+    let Some((machine, _dir)) = machine(&["/hello", "no port"]) else {
+        return;
+    };
+    let exit = boot(&machine)
+        .wait(Some(Duration::from_secs(30)), |_| {})
+        .unwrap();
+    assert_eq!(exit, GuestExit::Status(1));
+    let never = HealthCheck::new(Probe::Console {
+        text: "never printed".into(),
+    });
+    let error = boot(&machine).wait_ready(&never, |_| {}).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            VmError::Exited {
+                exit: GuestExit::Status(1),
+                ..
+            }
+        ),
+        "{error}"
+    );
+    assert!(
+        error.to_string().contains("hello: cannot read the port"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_missing_program_is_named() {
+    let Some((machine, _dir)) = machine(&["/usr/bin/absent"]) else {
+        return;
+    };
+    let error = boot(&machine)
+        .wait(Some(Duration::from_secs(30)), |_| {})
+        .unwrap_err();
+    let VmError::Init { step, .. } = &error else {
+        panic!("{error}")
+    };
+    assert!(
+        step.starts_with("run /usr/bin/absent: no such file (errno 2)"),
+        "{step}"
+    );
+}
+
+#[test]
+fn a_panic_is_reported_in_the_kernels_words() {
+    let Some((mut machine, dir)) = machine(&["/hello"]) else {
+        return;
+    };
+    let empty = dir.path().join("empty.ext2");
+    Task::new("mke2fs")
+        .args(["-q", "-t", "ext2"])
+        .arg(&empty)
+        .arg("1M")
+        .run(&Cancel::new())
+        .unwrap();
+    machine.drives[0].path = empty;
+    let error = boot(&machine)
+        .wait(Some(Duration::from_secs(30)), |_| {})
+        .unwrap_err();
+    let VmError::Panic { reason, .. } = &error else {
+        panic!("{error}")
+    };
+    assert!(
+        reason.contains("Requested init /.lupine/init failed (error -2)"),
+        "{reason}"
+    );
+}
+
+#[test]
+fn a_lack_of_memory_is_reported_as_such() {
+    let script = "a=0123456789abcdef; while :; do a=$a$a; done";
+    let Some((mut machine, _dir)) = machine(&["/bin/sh", "-c", script]) else {
+        return;
+    };
+    machine.memory_mib = 64;
+    let error = boot(&machine)
+        .wait(Some(Duration::from_secs(120)), |_| {})
+        .unwrap_err();
+    assert!(
+        matches!(error, VmError::OutOfMemory { memory_mib: 64, .. }),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_program_that_hangs_is_ended_at_its_limit() {
+    let Some((machine, _dir)) = machine(&["/hello", "81"]) else {
+        return;
+    };
+    let machine = machine.forward(free_port(), 80);
+    let limit = Duration::from_secs(8);
+    for probe in [
+        Probe::http(80, "/"),
+        Probe::Tcp { port: 80 },
+        Probe::http(8080, "/"),
+    ] {
+        let mut vm = boot(&machine);
+        let pid = vm.id();
+        let check = HealthCheck::new(probe.clone()).within(limit);
+        let error = vm.wait_ready(&check, |_| {}).unwrap_err();
+        let VmError::NotReady { last, tail, .. } = &error else {
+            panic!("{error}")
+        };
+        assert!(tail.contains(HELLO_GREETING), "{error}");
+        let untried = probe.port() == Some(8080);
+        assert_eq!(
+            last.starts_with("was not tried: no port"),
+            untried,
+            "{error}"
+        );
+        assert!(!runs(pid));
+    }
+}
+
+#[test]
+fn a_cancelled_machine_ends() {
+    let Some((machine, _dir)) = machine(&["/hello", "80"]) else {
+        return;
+    };
+    let cancel = Cancel::new();
+    let mut vm = Vm::boot(&machine, Accel::Tcg, &cancel).unwrap();
+    let pid = vm.id();
+    let token = cancel.clone();
+    let canceller = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(1500));
+        token.cancel();
+    });
+    let begin = Instant::now();
+    let error = vm.wait(None, |_| {}).unwrap_err();
+    canceller.join().unwrap();
+    assert!(
+        matches!(error, VmError::Process(ProcessError::Cancelled(_))),
+        "{error}"
+    );
+    assert!(begin.elapsed() < Duration::from_secs(15));
+    assert!(!runs(pid));
+}
+
+#[test]
+fn a_dropped_machine_ends() {
+    let Some((machine, _dir)) = machine(&["/hello", "80"]) else {
+        return;
+    };
+    let vm = boot(&machine);
+    let pid = vm.id();
+    assert!(runs(pid));
+    drop(vm);
+    assert!(!runs(pid));
+}
+
+#[test]
+fn a_taken_port_is_named_before_anything_boots() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let SocketAddr::V4(address) = taken.local_addr().unwrap() else {
+        unreachable!()
+    };
+    let machine = Machine::new("/nonexistent", "/nonexistent").forward(address.port(), 80);
+    let error = Vm::boot(&machine, Accel::Tcg, &Cancel::new()).unwrap_err();
+    let VmError::PortInUse { address: named, .. } = &error else {
+        panic!("{error}")
+    };
+    assert_eq!(
+        named,
+        &SocketAddrV4::new(Ipv4Addr::LOCALHOST, address.port())
+    );
+}
+
+#[test]
+fn a_missing_kernel_is_named() {
+    let machine = Machine::new("/nonexistent/bzImage", "/dev/null");
+    let error = Vm::boot(&machine, Accel::Tcg, &Cancel::new()).unwrap_err();
+    assert_eq!(error.to_string(), "cannot read /nonexistent/bzImage");
+}
+
+#[test]
+fn what_is_no_kernel_is_the_vmms_to_say() {
+    let Some((mut machine, dir)) = machine(&["/hello"]) else {
+        return;
+    };
+    machine.kernel = dir.path().join("text");
+    fs::write(&machine.kernel, "not a kernel\n").unwrap();
+    let error = boot(&machine)
+        .wait(Some(Duration::from_secs(30)), |_| {})
+        .unwrap_err();
+    assert!(matches!(error, VmError::Vmm { .. }), "{error}");
+}
