@@ -1,0 +1,88 @@
+//! What the examples share: arguments, bars, the summary.
+#![allow(dead_code, clippy::print_stderr, clippy::print_stdout, reason = "examples print; not each uses all")]
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use lupine::kernel::build::Kernel;
+use lupine::kernel::config::SpecialisedConfig;
+use lupine::kernel::source::KernelSource;
+use lupine::needs::{Needs, Strength};
+use lupine::process::Cancel;
+use lupine::rootfs::Rootfs;
+use lupine::variant::Variant;
+use lupine::{Error, Lupine};
+
+/// `--kernel-src DIR|TARBALL` and `--variant VARIANT`.
+pub struct Args {
+    pub kernel_src: Option<PathBuf>,
+    pub variant: Variant,
+    cancel: Cancel,
+}
+
+impl Args {
+    /// A pipeline with the user's cache, bars, and Ctrl-C.
+    pub fn lupine(&self) -> Result<Lupine, Error> {
+        let progress = lupine_cli::bars::for_stderr(false);
+        Ok(Lupine::of_user()?.with_progress(progress).with_cancel(self.cancel.clone()))
+    }
+}
+
+/// Parses the arguments, runs the example, prints the error chain.
+pub fn main(run: impl FnOnce(&Args) -> Result<(), Error>) -> ExitCode {
+    let cancel = Cancel::on_signals().unwrap_or_default();
+    let mut args = Args { kernel_src: None, variant: Variant::default(), cancel };
+    let mut words = std::env::args().skip(1);
+    while let Some(word) = words.next() {
+        match (word.as_str(), words.next()) {
+            ("--kernel-src", Some(path)) => args.kernel_src = Some(path.into()),
+            ("--variant", Some(name)) if name.parse::<Variant>().is_ok() => {
+                args.variant = name.parse().unwrap_or_default();
+            }
+            _ => {
+                eprintln!("usage: [--kernel-src DIR|TARBALL] [--variant lupine|lupine-nokml]");
+                return ExitCode::from(2);
+            }
+        }
+    }
+    match run(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) if args.cancel.is_cancelled() => ExitCode::from(130),
+        Err(error) => {
+            let mut text = error.to_string();
+            let mut cause = std::error::Error::source(&error);
+            while let Some(error) = cause {
+                text.push_str(&format!("\n  because: {error}"));
+                cause = error.source();
+            }
+            eprintln!("{text}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What was built, and from what.
+pub fn summary(
+    source: &KernelSource,
+    needs: &Needs,
+    config: &SpecialisedConfig,
+    kernel: &Kernel,
+    rootfs: &Rootfs,
+) {
+    let size = |path: PathBuf| std::fs::metadata(path).map(|meta| meta.len()).unwrap_or_default();
+    println!();
+    println!("kernel       Linux {}, variant {}", source.version, config.variant);
+    println!("needs        {} options by analysis", needs.options(Strength::Required).len());
+    println!("options      {} set, {} of them with a prompt", config.set, config.set_with_prompt);
+    println!("bzImage      {:.2} MB", size(kernel.bzimage()) as f64 / 1e6);
+    println!("root         {:.0} MB, ext2", size(rootfs.path().to_owned()) as f64 / 1e6);
+    println!("reasons      {}", kernel.directory.display());
+    println!();
+}
+
+/// The title of an HTML page.
+pub fn title(page: &[u8]) -> String {
+    let page = String::from_utf8_lossy(page);
+    let title = page.split("<title>").nth(1).and_then(|rest| rest.split("</title>").next());
+    title.unwrap_or("(no title)").to_owned()
+}

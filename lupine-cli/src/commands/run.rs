@@ -1,0 +1,85 @@
+//! `lupine run`.
+
+use std::io::Write as _;
+
+use lupine::vmm::GuestExit;
+use serde::Serialize;
+
+use super::{Failure, Session, complain};
+use crate::args::Run;
+
+#[derive(Serialize)]
+struct Ran {
+    ready_ms: u128,
+    started_ms: Option<u128>,
+    exit: Option<GuestExit>,
+}
+
+pub(super) fn execute(session: &Session<'_>, args: &Run) -> Result<(), Failure> {
+    let lupine = session.lupine_for(&args.kernel)?;
+    let mut manifest = session.manifest(&args.image)?;
+    if let Some(memory) = args.memory {
+        manifest.machine.memory_mib = memory;
+    }
+    for (_, guest) in &args.publish {
+        if !manifest.machine.ports.contains(guest) {
+            manifest.machine.ports.push(*guest);
+        }
+    }
+    let image = lupine.image(&manifest)?;
+    let needs = lupine.needs(&image)?;
+    let source = lupine.kernel_source(args.kernel.kernel_src.as_deref())?;
+    let config = lupine.specialise(&source, &needs, args.kernel.variant)?;
+    let kernel = lupine.kernel(&source, &config)?;
+    let rootfs = lupine.rootfs(&image, args.kernel.variant)?;
+    let mut forwards = args.publish.clone();
+    if let Some(port) = manifest.health_port()
+        && !forwards.iter().any(|(_, guest)| *guest == port)
+    {
+        forwards.push((lupine::vmm::free_port().map_err(lupine::Error::from)?, port));
+    }
+    let mut guest = lupine.boot(&kernel, &rootfs, &manifest, &forwards)?;
+    let json = session.common.json;
+    // The console is the application's output: data, unless machines listen.
+    let mut console = move |line: &[u8]| {
+        let mut out = std::io::stdout().lock();
+        if !json && out.write_all(line).and_then(|()| out.write_all(b"\n")).is_ok() {
+            let _ = out.flush();
+        }
+    };
+    let readiness = guest.wait_ready(&mut console)?;
+    if !session.common.quiet {
+        let ready = readiness.ready.as_secs_f64();
+        complain(&format!("ready {ready:.2} s after the start of the virtual machine"));
+        for (host, port) in &forwards {
+            complain(&format!("127.0.0.1:{host} leads to the guest's port {port}"));
+        }
+    }
+    let exit = if args.check {
+        guest.vm().stop(&mut console).map_err(lupine::Error::from)?;
+        None
+    } else {
+        match guest.vm().wait(None, &mut console) {
+            Ok(exit) => Some(exit),
+            Err(error) => {
+                // Ctrl-C is how a user ends a server: asked to, it ends.
+                if session.cancel.is_cancelled() {
+                    guest.vm().stop(&mut console).map_err(lupine::Error::from)?;
+                }
+                return Err(lupine::Error::from(error).into());
+            }
+        }
+    };
+    let ran = Ran {
+        ready_ms: readiness.ready.as_millis(),
+        started_ms: readiness.started.map(|started| started.as_millis()),
+        exit,
+    };
+    session.print(&ran, "")?;
+    match exit {
+        Some(exit) if !exit.success() => {
+            Err(Failure::Application(u8::try_from(exit.shell_status()).unwrap_or(255)))
+        }
+        _ => Ok(()),
+    }
+}

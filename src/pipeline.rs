@@ -1,0 +1,252 @@
+//! The stages in their order, with what they share: cache, cancellation,
+//! progress, compiler.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::cache::{Cache, Kind};
+use crate::digest::Digest;
+use crate::error::Error;
+use crate::guest::InitConfig;
+use crate::host::{self, Purpose};
+use crate::image::AppImage;
+use crate::kernel::build::{self, Kernel};
+use crate::kernel::config::{self, SpecialisedConfig};
+use crate::kernel::source::{self, KernelSource};
+use crate::kernel::toolchain::{Compiler, Toolchain};
+use crate::manifest::{Check, Manifest};
+use crate::needs::{self, Needs};
+use crate::process::Cancel;
+use crate::progress::{Progress, Silent};
+use crate::rootfs::Rootfs;
+use crate::variant::Variant;
+use crate::vmm::{self, HealthCheck, Machine, Probe, Readiness, Response, Vm, VmError};
+
+/// The pipeline: each method is a stage, and takes what the stages before it
+/// gave.
+pub struct Lupine {
+    cache: Cache,
+    cancel: Cancel,
+    progress: Box<dyn Progress>,
+    compiler: Compiler,
+}
+
+impl Lupine {
+    /// A pipeline that keeps what it makes in `cache`, silent, built by gcc.
+    #[must_use]
+    pub fn new(cache: Cache) -> Lupine {
+        let progress = Box::new(Silent);
+        Lupine { cache, cancel: Cancel::new(), progress, compiler: Compiler::Gcc }
+    }
+
+    /// A pipeline with the user's cache, see [`Cache::of_user`].
+    ///
+    /// # Errors
+    /// There is no home directory.
+    pub fn of_user() -> Result<Lupine, Error> {
+        Ok(Lupine::new(Cache::of_user()?))
+    }
+
+    /// Reports long work to `progress`.
+    #[must_use]
+    pub fn with_progress(mut self, progress: Box<dyn Progress>) -> Lupine {
+        self.progress = progress;
+        self
+    }
+
+    /// Stops when `cancel` is set; every stage cleans up after itself.
+    #[must_use]
+    pub fn with_cancel(mut self, cancel: Cancel) -> Lupine {
+        self.cancel = cancel;
+        self
+    }
+
+    /// Builds kernels by another compiler.
+    #[must_use]
+    pub fn with_compiler(mut self, compiler: Compiler) -> Lupine {
+        self.compiler = compiler;
+        self
+    }
+
+    /// The token that stops this pipeline.
+    #[must_use]
+    pub fn cancel(&self) -> &Cancel {
+        &self.cancel
+    }
+
+    /// The listener.
+    #[must_use]
+    pub fn progress(&self) -> &dyn Progress {
+        &*self.progress
+    }
+
+    /// How guests run on this machine, in words: KVM where a probe boot has
+    /// shown that it works, else emulation, with the reason.
+    #[must_use]
+    pub fn accelerator(&self) -> String {
+        match self.choose_accelerator() {
+            Ok(choice) => format!("{} ({})", choice.accel.name(), choice.reason),
+            Err(error) => format!("none ({error})"),
+        }
+    }
+
+    fn choose_accelerator(&self) -> Result<vmm::Choice, VmError> {
+        let memo = self.cache.path(Kind::Facts, &Digest::of(b"accelerator-1"));
+        if let Some(folder) = memo.parent() {
+            // Without a place to keep it the probe runs again: no error.
+            let _ = std::fs::create_dir_all(folder);
+        }
+        Ok(vmm::choose_accel(Some(&memo), &self.cancel)?)
+    }
+
+    /// Stage 1: the application's files and configuration.
+    ///
+    /// # Errors
+    /// The image cannot be made or read.
+    pub fn image(&self, manifest: &Manifest) -> Result<AppImage, Error> {
+        AppImage::open(manifest, &self.cache, &self.cancel, self.progress())
+    }
+
+    /// Stage 2: what the application needs of the kernel.
+    ///
+    /// # Errors
+    /// The image cannot run: no entry point, a missing program, interpreter or
+    /// library, another architecture.
+    pub fn needs(&self, image: &AppImage) -> Result<Needs, Error> {
+        let mut needs = needs::analyse(image, &image.entry())?;
+        for (symbol, value) in &image.manifest().needs.options {
+            needs.state(symbol, value);
+        }
+        Ok(needs)
+    }
+
+    /// Stage 3: a clean kernel tree; the distribution's package where `path`
+    /// is `None`.
+    ///
+    /// # Errors
+    /// There is none, or it is not a clean kernel tree.
+    pub fn kernel_source(&self, path: Option<&Path>) -> Result<KernelSource, Error> {
+        let packaged;
+        let path = match path {
+            Some(path) => path,
+            None => {
+                packaged = source::packaged()?;
+                &packaged
+            }
+        };
+        Ok(KernelSource::open(path, &self.cache, &self.cancel, self.progress())?)
+    }
+
+    /// Stage 4: the smallest configuration that meets base and needs.
+    ///
+    /// # Errors
+    /// An option cannot have the value that it needs; the error names the
+    /// unmet dependency.
+    pub fn specialise(
+        &self,
+        source: &KernelSource,
+        needs: &Needs,
+        variant: Variant,
+    ) -> Result<SpecialisedConfig, Error> {
+        let toolchain = self.toolchain()?;
+        let config = config::specialise(source, &toolchain, needs, variant, &self.cache, &self.cancel)?;
+        Ok(config)
+    }
+
+    /// Stage 5: the kernel.
+    ///
+    /// # Errors
+    /// It does not compile, the disk is full, or the tree's own conf would
+    /// change the configuration.
+    pub fn kernel(&self, source: &KernelSource, config: &SpecialisedConfig) -> Result<Kernel, Error> {
+        let toolchain = self.toolchain()?;
+        Ok(build::build(source, &config.text, &toolchain, &self.cache, &self.cancel, self.progress())?)
+    }
+
+    fn toolchain(&self) -> Result<Toolchain, Error> {
+        Ok(Toolchain::detect(self.compiler, true, &self.cancel)?)
+    }
+
+    /// Stage 6: the root file system: the image's files, our init and what it
+    /// has to do.
+    ///
+    /// # Errors
+    /// The user or group is not in the image, or the disk is full.
+    pub fn rootfs(&self, image: &AppImage, variant: Variant) -> Result<Rootfs, Error> {
+        let init: InitConfig = image.init(variant);
+        Ok(Rootfs::build(image, &init, &self.cache, &self.cancel, self.progress())?)
+    }
+
+    /// Stage 7: a running guest. `forwards` pairs host ports with guest ports.
+    ///
+    /// # Errors
+    /// QEMU is not installed or a port is in use.
+    pub fn boot(
+        &self,
+        kernel: &Kernel,
+        rootfs: &Rootfs,
+        manifest: &Manifest,
+        forwards: &[(u16, u16)],
+    ) -> Result<Guest, Error> {
+        host::require(&[Purpose::Run], &[]).map_err(Error::Missing)?;
+        let choice = self.choose_accelerator()?;
+        self.progress.message(&format!("booting by {} ({})", choice.accel.name(), choice.reason));
+        let mut machine = Machine::new(kernel.bzimage(), rootfs.path());
+        machine.memory_mib = manifest.machine.memory_mib;
+        machine.network = !manifest.machine.ports.is_empty();
+        for &(host, guest) in forwards {
+            machine = machine.forward(host, guest);
+        }
+        let vm = Vm::boot(&machine, choice.accel, &self.cancel)?;
+        Ok(Guest { vm, health: health_check(manifest) })
+    }
+}
+
+/// The manifest's health check as the virtual machine's.
+fn health_check(manifest: &Manifest) -> HealthCheck {
+    let Some(health) = &manifest.health else {
+        return HealthCheck::new(Probe::Started);
+    };
+    let probe = match health.check.clone() {
+        Check::Http { port, path, status } => Probe::Http { port, path, status },
+        Check::Tcp { port } => Probe::Tcp { port },
+        Check::Console(text) => Probe::Console { text },
+    };
+    HealthCheck::new(probe).within(health.time_limit())
+}
+
+/// A running guest. Dropping it ends it.
+#[derive(Debug)]
+pub struct Guest {
+    vm: Vm,
+    health: HealthCheck,
+}
+
+impl Guest {
+    /// Waits until the application's health check passes.
+    ///
+    /// # Errors
+    /// The guest panicked, ended, ran out of memory, or was not ready in time;
+    /// the error holds the console's end.
+    pub fn wait_ready(&mut self, on_line: impl FnMut(&[u8])) -> Result<Readiness, Error> {
+        Ok(self.vm.wait_ready(&self.health, on_line)?)
+    }
+
+    /// A GET of `path` from a forwarded port of the guest.
+    ///
+    /// # Errors
+    /// The port is not forwarded or does not answer.
+    pub fn get(&self, port: u16, path: &str) -> std::io::Result<Response> {
+        let missing = || {
+            let text = format!("guest port {port} is not forwarded");
+            std::io::Error::new(std::io::ErrorKind::NotConnected, text)
+        };
+        let host = self.vm.host_port(port).ok_or_else(missing)?;
+        vmm::http_get(host, path, Duration::from_secs(10))
+    }
+
+    /// The virtual machine.
+    pub fn vm(&mut self) -> &mut Vm {
+        &mut self.vm
+    }
+}
