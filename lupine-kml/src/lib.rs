@@ -1,1 +1,4 @@
 //! Kernel Mode Linux: applies and verifies the patch, rewrites system call instructions
+
+pub mod apply;
+pub mod diff;
