@@ -1,1 +1,4 @@
 //! Kernel Mode Linux: applies and verifies the patch, rewrites system call instructions
+pub mod rewrite;
+pub mod scan;
+pub mod verify_rewrite;
