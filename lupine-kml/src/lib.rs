@@ -2,3 +2,6 @@
 
 pub mod apply;
 pub mod diff;
+pub mod rewrite;
+pub mod scan;
+pub mod verify_rewrite;
