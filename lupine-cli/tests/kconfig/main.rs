@@ -1,0 +1,20 @@
+//! `lupine-conf` beside the kernel's own `conf`, which is built from source and always judges.
+//!
+//! `LUPINE_CONF` names another program to test; `LUPINE_TEST_ALL=1` adds what takes longer.
+
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests ask the reference implementation"
+)]
+
+mod arches;
+mod cases;
+mod generate;
+mod generated;
+mod perturb;
+mod perturbed;
+mod random;
+mod reference;
+mod run;
+mod suites;
+mod toolchain;
