@@ -6,8 +6,8 @@
 )]
 
 use std::env;
+use std::fmt;
 use std::path::Path;
-use std::process::ExitCode;
 
 /// Everything the programs need is in these flags: no C library, no start files, one segment each
 /// of code and data, and nothing that depends on the place of the build.
@@ -31,13 +31,16 @@ const FLAGS: [&str; 17] = [
     "-s",
 ];
 
-fn main() -> ExitCode {
-    match build() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            eprintln!("error: {message}");
-            ExitCode::FAILURE
-        }
+fn main() -> Result<(), Failure> {
+    build().map_err(Failure)
+}
+
+/// A message that cargo shows as it is.
+struct Failure(String);
+
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 

@@ -3,6 +3,8 @@
 //! The kernel is the bzImage that `LUPINE_TEST_KERNEL` names; it needs the base options, INET,
 //! a virtio network and MULTIUSER. In CI the variable has to be set.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot be prepared fails")]
+
 mod common;
 
 use std::fs;
@@ -94,7 +96,7 @@ fn hello_is_ready_by_its_line_and_ends_well() {
     assert!(readiness.ready > Duration::from_millis(10));
     let exit = vm
         .wait(Some(Duration::from_secs(30)), |line| {
-            lines.push(line.to_vec())
+            lines.push(line.to_vec());
         })
         .unwrap();
     assert_eq!(exit, GuestExit::Status(0));

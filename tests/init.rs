@@ -1,5 +1,7 @@
 //! The guest's init as the first process of a PID namespace of this machine.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot be prepared fails")]
+
 mod common;
 
 use std::fs;

@@ -1,5 +1,6 @@
 //! Real programs: what they print, how they end, and that nothing of them is left.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot be prepared fails")]
 #![allow(
     clippy::disallowed_methods,
     reason = "a test starts itself again, to kill it"

@@ -1,5 +1,7 @@
 //! Small root directories for tests of the guest.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot be prepared fails")]
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
