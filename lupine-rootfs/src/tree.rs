@@ -42,6 +42,9 @@ struct Entry {
     layer: u32,
 }
 
+/// The last inode reached on a path, and the names left over.
+type Reached = (InodeId, Vec<Box<[u8]>>);
+
 type Entries = BTreeMap<Box<[u8]>, Entry>;
 
 /// An inode in its slot.
@@ -502,10 +505,13 @@ impl FileTree {
     pub fn make_opaque(&mut self, path: &TreePath) -> Result<(), TreeError> {
         if path.is_root() {
             self.prune(Self::ROOT);
-        } else if let Some((parent, name)) = self.existing(path)? {
-            if let Some(inode) = self.child(parent, &name) {
-                self.prune(inode);
-            }
+            return Ok(());
+        }
+        let Some((parent, name)) = self.existing(path)? else {
+            return Ok(());
+        };
+        if let Some(inode) = self.child(parent, &name) {
+            self.prune(inode);
         }
         Ok(())
     }
@@ -570,7 +576,7 @@ impl FileTree {
 
     /// Follows `path`, links included, as far as it exists; gives the last inode reached and the
     /// names left over.
-    fn follow(&self, path: &TreePath) -> Result<(InodeId, Vec<Box<[u8]>>), TreeError> {
+    fn follow(&self, path: &TreePath) -> Result<Reached, TreeError> {
         // Names still to be walked, the next one last.
         let mut todo: Vec<Box<[u8]>> = path.components().rev().map(Box::from).collect();
         let mut at = Self::ROOT;
@@ -611,7 +617,8 @@ impl FileTree {
         Ok((at, todo))
     }
 
-    fn parent(&self, directory: InodeId) -> InodeId {
+    /// The directory that holds a directory; the root holds itself.
+    pub(crate) fn parent(&self, directory: InodeId) -> InodeId {
         self.slot(directory)
             .directory
             .as_ref()
