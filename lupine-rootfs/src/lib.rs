@@ -1,1 +1,15 @@
-//! Container images to ext2 root file systems
+//! Container images to ext2 root file systems.
+
+pub mod content;
+pub mod ext2;
+pub mod inode;
+pub mod path;
+pub mod progress;
+pub mod tree;
+mod tree_read;
+
+pub use content::{Content, ContentSink, ContentSource, DeliverError, Extent, Request, SourceId};
+pub use inode::{Inode, Kind, Metadata, Xattrs};
+pub use path::{PathError, TreePath};
+pub use progress::{Progress, Stage};
+pub use tree::{FileTree, InodeId, ReadError, TreeError};

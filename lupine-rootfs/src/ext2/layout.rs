@@ -1,0 +1,530 @@
+//! Where everything goes, decided from metadata alone.
+//!
+//! Inodes are numbered, and data is placed, in one order: a directory, then its files, then its
+//! subdirectories one after the other, each with all below it. So the files of a directory stand
+//! behind it, and files that are read together stand together.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::block_map::{FileMap, Shape};
+use super::directory::{DOTS, Packer, Record, TYPE_DIRECTORY, file_type};
+use super::disk_inode::{SIZE as INODE_SIZE, encode_device, encode_time};
+use super::error::{Diagnostic, Diagnostics, WriteError};
+use super::geometry::{DoesNotFit, FIRST_INODE, Geometry};
+use super::htree::{self, IndexShape};
+use super::options::{BlockSize, Options};
+use super::xattr;
+use crate::content::Content;
+use crate::inode::{Kind, Xattrs};
+use crate::path::TreePath;
+use crate::tree::{FileTree, InodeId};
+
+/// Number of the root directory.
+pub(crate) const ROOT: u32 = 2;
+
+/// Names (for directories: subdirectories) an inode can have; what `e2fsck` accepts.
+const MAX_LINKS: u64 = 65_000;
+
+/// Longest symbolic link that is stored in its inode.
+pub(crate) const FAST_SYMLINK: usize = 59;
+
+/// Name of the directory for files that `e2fsck` finds without one.
+pub(crate) const LOST_AND_FOUND: &[u8] = b"lost+found";
+
+/// A block of extended attributes.
+#[derive(Debug)]
+pub(crate) struct XattrBlock {
+    pub(crate) place: u64,
+    pub(crate) xattrs: Arc<Xattrs>,
+    pub(crate) references: u32,
+}
+
+/// The layout of an image.
+#[derive(Debug)]
+pub(crate) struct Layout<'t> {
+    pub(crate) tree: &'t FileTree,
+    pub(crate) geometry: Geometry,
+    pub(crate) shape: Shape,
+    hash_seed: [u32; 4],
+    /// Files by inode number; `None` for the reserved ones and a `lost+found` the tree has not.
+    pub(crate) files: Vec<Option<InodeId>>,
+    /// Inode numbers by [`InodeId::index`].
+    numbers: Vec<u32>,
+    /// First places by [`InodeId::index`].
+    starts: Vec<u32>,
+    /// Place of the block of a `lost+found` that the tree has not.
+    pub(crate) lost_and_found: Option<u64>,
+    /// Maps of files with holes.
+    sparse: HashMap<InodeId, FileMap>,
+    /// Shapes of indexed directories.
+    pub(crate) indexed: HashMap<InodeId, IndexShape>,
+    /// Places of attribute blocks.
+    pub(crate) xattrs: HashMap<InodeId, u64>,
+    pub(crate) xattr_blocks: Vec<XattrBlock>,
+    /// Places taken, from 0.
+    pub(crate) used: u64,
+    pub(crate) diagnostics: Diagnostics,
+}
+
+impl<'t> Layout<'t> {
+    /// Lays out `tree`.
+    pub(crate) fn new(tree: &'t FileTree, options: &Options) -> Result<Self, WriteError> {
+        let mut diagnostics = Diagnostics::default();
+        let (files, numbers) = number(tree)?;
+        let demands = Demands::of(tree, &mut diagnostics)?;
+        let block_size = choose(tree, options, &files, &demands)?;
+        let shape = Shape::new(u64::from(block_size.bytes()));
+        let hash_seed = [0, 4, 8, 12]
+            .map(|at| u32::from_le_bytes([0, 1, 2, 3].map(|byte| options.hash_seed[at + byte])));
+        let mut layout = Self {
+            tree,
+            // Replaced when the number of blocks is known.
+            geometry: geometry(block_size, 1, 1, options)?,
+            shape,
+            hash_seed,
+            files,
+            numbers,
+            starts: vec![0; tree.inode_bound()],
+            lost_and_found: None,
+            sparse: HashMap::new(),
+            indexed: HashMap::new(),
+            xattrs: HashMap::new(),
+            xattr_blocks: Vec::new(),
+            used: 0,
+            diagnostics,
+        };
+        layout.place()?;
+        let inodes = layout.files.len() as u64 - 1;
+        layout.geometry = geometry(block_size, layout.used, inodes, options)?;
+        Ok(layout)
+    }
+
+    /// The inode number of a file.
+    pub(crate) fn number(&self, id: InodeId) -> u32 {
+        self.numbers[id.index()]
+    }
+
+    /// The first place of a file's blocks.
+    pub(crate) fn start(&self, id: InodeId) -> u64 {
+        u64::from(self.starts[id.index()])
+    }
+
+    /// Bytes of a block.
+    pub(crate) fn block(&self) -> usize {
+        self.shape.block as usize
+    }
+
+    /// The block map of a regular file.
+    pub(crate) fn content_map(&self, id: InodeId, content: &Content) -> FileMap {
+        match self.sparse.get(&id) {
+            Some(map) => map.clone(),
+            None => FileMap::of_content(self.shape, content),
+        }
+    }
+
+    /// Gives the map of a regular file to `with`, without copying large ones.
+    pub(crate) fn with_content_map<T>(
+        &self,
+        id: InodeId,
+        content: &Content,
+        with: impl FnOnce(&FileMap) -> T,
+    ) -> T {
+        match self.sparse.get(&id) {
+            Some(map) => with(map),
+            None => with(&FileMap::of_content(self.shape, content)),
+        }
+    }
+
+    /// Blocks of data of a directory.
+    pub(crate) fn directory_blocks(&self, id: InodeId) -> u64 {
+        match self.indexed.get(&id) {
+            Some(shape) => shape.blocks(),
+            None => linear_blocks(self.tree, id, self.block()),
+        }
+    }
+
+    /// The records of a directory behind `.` and `..`, by name; with `lost+found` in the root.
+    pub(crate) fn records(&self, id: InodeId) -> impl Iterator<Item = Record<'t>> + use<'_, 't> {
+        let own = Record {
+            name: LOST_AND_FOUND,
+            inode: FIRST_INODE,
+            file_type: TYPE_DIRECTORY,
+        };
+        let missing = id == FileTree::ROOT && self.files[FIRST_INODE as usize].is_none();
+        missing
+            .then_some(own)
+            .into_iter()
+            .chain(self.tree.children(id).map(|(name, child)| {
+                let file_type = file_type(&self.tree.inode(child).kind);
+                Record {
+                    name,
+                    inode: self.number(child),
+                    file_type,
+                }
+            }))
+    }
+
+    /// The records of an indexed directory in the order of their hashes.
+    pub(crate) fn sorted_records(&self, id: InodeId) -> Vec<htree::Hashed<'t>> {
+        htree::sort(self.records(id), self.hash_seed)
+    }
+
+    /// Seed of the directory hash, as the superblock holds it.
+    pub(crate) fn hash_seed(&self) -> [u32; 4] {
+        self.hash_seed
+    }
+
+    /// Any path of a file, for messages. Slow.
+    pub(crate) fn path(&self, id: InodeId) -> TreePath {
+        path_of(self.tree, id)
+    }
+
+    /// Gives every file its places, in the order of inode numbers.
+    fn place(&mut self) -> Result<(), WriteError> {
+        let mut shared: HashMap<&'t Xattrs, usize> = HashMap::new();
+        for number in (ROOT..=ROOT).chain(FIRST_INODE..self.files.len() as u32) {
+            let Some(id) = self.files[number as usize] else {
+                self.lost_and_found = Some(self.used);
+                self.used += 1;
+                continue;
+            };
+            let tree = self.tree;
+            let inode = tree.inode(id);
+            if let Some(xattrs) = &inode.xattrs {
+                self.place_xattrs(id, xattrs, &mut shared);
+            }
+            self.starts[id.index()] = u32::try_from(self.used).map_err(|_| WriteError::TooLarge)?;
+            self.used += match &inode.kind {
+                Kind::Directory => {
+                    if linear_blocks(tree, id, self.block()) > 1 {
+                        match IndexShape::new(self.block(), &self.sorted_records(id)) {
+                            Some(shape) => {
+                                self.indexed.insert(id, shape);
+                            }
+                            None => self.diagnostics.push(|| Diagnostic::NotIndexed {
+                                path: path_of(tree, id),
+                                entries: tree.child_count(id),
+                            }),
+                        }
+                    }
+                    FileMap::dense(self.shape, self.directory_blocks(id)).total()
+                }
+                Kind::Regular(content) => {
+                    let map = FileMap::of_content(self.shape, content);
+                    let total = map.total();
+                    if map.is_sparse() {
+                        self.sparse.insert(id, map);
+                    }
+                    total
+                }
+                Kind::Symlink(target) if target.len() > FAST_SYMLINK => 1,
+                _ => 0,
+            };
+        }
+        Ok(())
+    }
+
+    fn place_xattrs(
+        &mut self,
+        id: InodeId,
+        xattrs: &'t Arc<Xattrs>,
+        shared: &mut HashMap<&'t Xattrs, usize>,
+    ) {
+        if xattr::size(xattrs) == 0 {
+            return;
+        }
+        if let Some(&block) = shared.get(&**xattrs) {
+            let block = &mut self.xattr_blocks[block];
+            if block.references < xattr::MAX_REFERENCES {
+                block.references += 1;
+                self.xattrs.insert(id, block.place);
+                return;
+            }
+        }
+        shared.insert(xattrs, self.xattr_blocks.len());
+        let place = self.used;
+        self.xattr_blocks.push(XattrBlock {
+            place,
+            xattrs: Arc::clone(xattrs),
+            references: 1,
+        });
+        self.xattrs.insert(id, place);
+        self.used += 1;
+    }
+}
+
+/// A division into groups, or the error the caller understands.
+fn geometry(
+    block_size: BlockSize,
+    data: u64,
+    inodes: u64,
+    options: &Options,
+) -> Result<Geometry, WriteError> {
+    Geometry::new(block_size, data, inodes, options.size, options.free_inodes).map_err(|error| {
+        match (error, options.size) {
+            (DoesNotFit::Smallest(needed), super::Size::Exact(asked)) => {
+                WriteError::TooSmall { asked, needed }
+            }
+            _ => WriteError::TooLarge,
+        }
+    })
+}
+
+/// Inode numbers, and files by number.
+type Numbering = (Vec<Option<InodeId>>, Vec<u32>);
+
+/// Numbers the files: a directory's files, then each subdirectory with all below it.
+fn number(tree: &FileTree) -> Result<Numbering, WriteError> {
+    let mut files = vec![None; FIRST_INODE as usize + 1];
+    let mut numbers = vec![0; tree.inode_bound()];
+    files[ROOT as usize] = Some(FileTree::ROOT);
+    numbers[FileTree::ROOT.index()] = ROOT;
+    if let Some(id) = tree.child(FileTree::ROOT, LOST_AND_FOUND) {
+        let kind = &tree.inode(id).kind;
+        if !kind.is_directory() {
+            return Err(WriteError::LostAndFound { found: kind.noun() });
+        }
+        files[FIRST_INODE as usize] = Some(id);
+        numbers[id.index()] = FIRST_INODE;
+    }
+    let mut open = vec![FileTree::ROOT];
+    while let Some(directory) = open.pop() {
+        if numbers[directory.index()] == 0 {
+            numbers[directory.index()] = files.len() as u32;
+            files.push(Some(directory));
+        }
+        let below = open.len();
+        for (_, child) in tree.children(directory) {
+            if tree.inode(child).kind.is_directory() {
+                open.push(child);
+            } else if numbers[child.index()] == 0 {
+                numbers[child.index()] = files.len() as u32;
+                files.push(Some(child));
+            }
+        }
+        open[below..].reverse();
+    }
+    Ok((files, numbers))
+}
+
+/// What the largest things in a tree ask of a block size, with who they are.
+#[derive(Debug, Default)]
+struct Demands {
+    longest_file: Option<(u64, InodeId)>,
+    longest_symlink: Option<(usize, InodeId)>,
+    largest_xattrs: Option<(usize, InodeId)>,
+}
+
+impl Demands {
+    /// Looks at every file once: finds what no block size helps, and remarks what changes.
+    fn of(tree: &FileTree, diagnostics: &mut Diagnostics) -> Result<Self, WriteError> {
+        let mut demands = Self::default();
+        let mut open = vec![FileTree::ROOT];
+        demands.inspect(tree, FileTree::ROOT, diagnostics)?;
+        // Files with several names are looked at once.
+        let mut seen = vec![false; tree.inode_bound()];
+        while let Some(directory) = open.pop() {
+            let mut subdirectories = 0;
+            for (_, child) in tree.children(directory) {
+                if tree.link_count(child) > 1 && std::mem::replace(&mut seen[child.index()], true) {
+                    continue;
+                }
+                demands.inspect(tree, child, diagnostics)?;
+                if tree.inode(child).kind.is_directory() {
+                    open.push(child);
+                    subdirectories += 1;
+                }
+            }
+            check_links(tree, directory, subdirectories + 3)?;
+        }
+        Ok(demands)
+    }
+
+    fn inspect(
+        &mut self,
+        tree: &FileTree,
+        id: InodeId,
+        diagnostics: &mut Diagnostics,
+    ) -> Result<(), WriteError> {
+        let inode = tree.inode(id);
+        match &inode.kind {
+            Kind::Regular(content) => {
+                self.longest_file = self.longest_file.max(Some((content.len(), id)));
+                check_links(tree, id, u64::from(tree.link_count(id)))?;
+            }
+            Kind::Symlink(target) => {
+                if target.is_empty() || target.contains(&0) {
+                    return Err(WriteError::BadSymlink {
+                        path: path_of(tree, id),
+                        len: target.len(),
+                        zero_byte: target.contains(&0),
+                        block_size: BlockSize::K4.bytes(),
+                    });
+                }
+                self.longest_symlink = self.longest_symlink.max(Some((target.len(), id)));
+                check_links(tree, id, u64::from(tree.link_count(id)))?;
+            }
+            &Kind::CharDevice { major, minor } | &Kind::BlockDevice { major, minor } => {
+                if encode_device(major, minor).is_none() {
+                    let path = path_of(tree, id);
+                    return Err(WriteError::DeviceNumber { path, major, minor });
+                }
+                check_links(tree, id, u64::from(tree.link_count(id)))?;
+            }
+            Kind::Fifo | Kind::Socket => {
+                check_links(tree, id, u64::from(tree.link_count(id)))?;
+            }
+            Kind::Directory => {}
+        }
+        let time = inode.metadata.mtime;
+        let (stored, clamped) = encode_time(time);
+        if clamped {
+            diagnostics.push(|| Diagnostic::TimeClamped {
+                path: path_of(tree, id),
+                time,
+                stored: super::disk_inode::decode_time(stored),
+            });
+        }
+        if let Some(xattrs) = &inode.xattrs {
+            for (name, value) in &**xattrs {
+                if let Err(reason) = xattr::storable(name, value) {
+                    diagnostics.push(|| Diagnostic::XattrDropped {
+                        path: path_of(tree, id),
+                        name: name.clone(),
+                        reason,
+                    });
+                }
+            }
+            self.largest_xattrs = self.largest_xattrs.max(Some((xattr::size(xattrs), id)));
+        }
+        Ok(())
+    }
+
+    /// Whether a block size serves them; the error names the first that it does not.
+    fn check(&self, tree: &FileTree, block_size: BlockSize) -> Result<(), WriteError> {
+        let bytes = block_size.bytes();
+        if let Some((len, id)) = self.longest_file {
+            let limit = longest_file(block_size);
+            if len > limit {
+                let path = path_of(tree, id);
+                return Err(WriteError::FileTooLarge {
+                    path,
+                    len,
+                    block_size: bytes,
+                    limit,
+                });
+            }
+        }
+        if let Some((len, id)) = self.longest_symlink
+            && len >= bytes as usize
+        {
+            let path = path_of(tree, id);
+            return Err(WriteError::BadSymlink {
+                path,
+                len,
+                zero_byte: false,
+                block_size: bytes,
+            });
+        }
+        if let Some((size, id)) = self.largest_xattrs
+            && size > bytes as usize
+        {
+            let path = path_of(tree, id);
+            return Err(WriteError::XattrsTooLarge {
+                path,
+                size,
+                block_size: bytes,
+            });
+        }
+        Ok(())
+    }
+}
+
+fn check_links(tree: &FileTree, id: InodeId, links: u64) -> Result<(), WriteError> {
+    if links > MAX_LINKS {
+        let path = path_of(tree, id);
+        return Err(WriteError::TooManyLinks {
+            path,
+            links,
+            limit: MAX_LINKS,
+        });
+    }
+    Ok(())
+}
+
+/// The longest file in bytes: what the block map names, and what the count of 512-byte sectors
+/// (32 bits, index blocks included) leaves.
+pub(crate) fn longest_file(block_size: BlockSize) -> u64 {
+    let shape = Shape::new(u64::from(block_size.bytes()));
+    let p = shape.pointers;
+    let index = 1 + (1 + p) + (1 + p + p * p);
+    let counted = (u64::from(u32::MAX) / (shape.block / 512)) - index;
+    shape.capacity().min(counted) * shape.block
+}
+
+/// Blocks of a directory without index.
+fn linear_blocks(tree: &FileTree, id: InodeId, block: usize) -> u64 {
+    let mut packer = Packer::new(block, DOTS);
+    if id == FileTree::ROOT && tree.child(id, LOST_AND_FOUND).is_none() {
+        packer.push(LOST_AND_FOUND);
+    }
+    for (name, _) in tree.children(id) {
+        packer.push(name);
+    }
+    packer.blocks()
+}
+
+/// Chooses the block size: the one asked for, or the largest that serves, unless a smaller one
+/// saves a fifth of what the tree takes.
+fn choose(
+    tree: &FileTree,
+    options: &Options,
+    files: &[Option<InodeId>],
+    demands: &Demands,
+) -> Result<BlockSize, WriteError> {
+    if options.label.len() > 16 {
+        return Err(WriteError::LabelTooLong {
+            len: options.label.len(),
+        });
+    }
+    if let Some(asked) = options.block_size {
+        demands.check(tree, asked)?;
+        return Ok(asked);
+    }
+    demands.check(tree, BlockSize::K4)?;
+    let mut chosen = BlockSize::K4;
+    let mut least = estimate(tree, files, chosen);
+    for smaller in [BlockSize::K2, BlockSize::K1] {
+        if demands.check(tree, smaller).is_ok() {
+            let size = estimate(tree, files, smaller);
+            if size <= least - least / 5 {
+                (chosen, least) = (smaller, size);
+            }
+        }
+    }
+    Ok(chosen)
+}
+
+/// Bytes a tree takes with blocks of a size, indexes and shared attributes left out.
+fn estimate(tree: &FileTree, files: &[Option<InodeId>], block_size: BlockSize) -> u64 {
+    let shape = Shape::new(u64::from(block_size.bytes()));
+    let blocks = files
+        .iter()
+        .flatten()
+        .map(|&id| match &tree.inode(id).kind {
+            Kind::Directory => linear_blocks(tree, id, shape.block as usize),
+            Kind::Regular(content) => FileMap::of_content(shape, content).total(),
+            Kind::Symlink(target) if target.len() > FAST_SYMLINK => 1,
+            _ => 0,
+        });
+    blocks.sum::<u64>() * shape.block + files.len() as u64 * INODE_SIZE as u64
+}
+
+/// Any path of a file, found by looking through the tree: only for messages.
+fn path_of(tree: &FileTree, id: InodeId) -> TreePath {
+    tree.walk()
+        .find(|&(_, found)| found == id)
+        .map(|(path, _)| path)
+        .unwrap_or_default()
+}

@@ -1,0 +1,26 @@
+//! The ext2 file system: written from a [`FileTree`](crate::FileTree), and read back.
+//!
+//! One file per noun of the on-disk format: [`superblock`], [`group`] descriptors, [`disk_inode`],
+//! directory records, the directory index ([`htree`]), [`xattr`] blocks, block maps. The writer
+//! sets the features `ext_attr`, `dir_index`, `filetype`, `sparse_super` and `large_file`, all of
+//! which the kernel's ext2 driver mounts for writing.
+
+mod block_map;
+mod bytes;
+mod directory;
+pub mod disk_inode;
+mod error;
+mod geometry;
+pub mod group;
+pub mod htree;
+mod layout;
+mod options;
+mod output;
+mod sink;
+pub mod superblock;
+mod writer;
+pub mod xattr;
+
+pub use error::{Diagnostic, Diagnostics, WriteError};
+pub use options::{BlockSize, BlockSizeError, Options, Size};
+pub use writer::{Report, write_image, write_seek, write_stream};

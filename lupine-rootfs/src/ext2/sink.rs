@@ -1,0 +1,156 @@
+//! File contents on their way into an image.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use super::error::WriteError;
+use super::layout::Layout;
+use super::output::Joined;
+use crate::content::{Content, ContentSink};
+use crate::progress::Progress;
+use crate::tree::InodeId;
+
+/// Pieces up to this length are read and joined; larger ones are copied by the kernel.
+const SMALL: u64 = 64 * 1024;
+
+/// Puts pieces of files where the layout says, and counts what arrives.
+pub(crate) struct ImageSink<'a> {
+    layout: &'a Layout<'a>,
+    output: &'a Joined<'a>,
+    progress: Mutex<&'a mut dyn Progress>,
+    /// Bytes arrived, by [`InodeId::index`].
+    arrived: Vec<AtomicU64>,
+}
+
+impl<'a> ImageSink<'a> {
+    pub(crate) fn new(
+        layout: &'a Layout<'a>,
+        output: &'a Joined<'a>,
+        progress: &'a mut dyn Progress,
+    ) -> Self {
+        let arrived = (0..layout.tree.inode_bound())
+            .map(|_| AtomicU64::new(0))
+            .collect();
+        Self {
+            layout,
+            output,
+            progress: Mutex::new(progress),
+            arrived,
+        }
+    }
+
+    /// Whether every file has arrived in full.
+    pub(crate) fn check_complete(&self) -> Result<(), WriteError> {
+        for &id in self.layout.files.iter().flatten() {
+            let Some(content) = self.layout.tree.inode(id).content() else {
+                continue;
+            };
+            let expected = content.data_len();
+            let arrived = self.arrived[id.index()].load(Ordering::Relaxed);
+            if arrived != expected {
+                let path = self.layout.path(id);
+                return Err(WriteError::Incomplete {
+                    path,
+                    arrived,
+                    expected,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Cuts `len` bytes at `offset` of a file into pieces that are contiguous in the image, and
+    /// gives `each` the place in the image, the place in the piece, and the length.
+    fn pieces(
+        &self,
+        inode: InodeId,
+        offset: u64,
+        len: u64,
+        mut each: impl FnMut(u64, u64, u64, bool) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let Some(content) = self.layout.tree.inode(inode).content() else {
+            return Err(refused("is no regular file"));
+        };
+        if offset
+            .checked_add(len)
+            .is_none_or(|end| end > content.len())
+        {
+            return Err(refused("reaches beyond the end of the file"));
+        }
+        self.count(inode, content, len)?;
+        let block = self.layout.shape.block;
+        let start = self.layout.start(inode);
+        self.layout.with_content_map(inode, content, |map| {
+            let mut done = 0;
+            while done < len {
+                let at = offset + done;
+                let (position, run) = map
+                    .locate(at / block)
+                    .ok_or_else(|| refused("lies in a hole"))?;
+                let (first, row) = self.layout.geometry.block_at(start + position);
+                let inside = at % block;
+                let piece = (run.min(row) * block - inside).min(len - done);
+                let ends = at + piece == content.len();
+                each(first * block + inside, done, piece, ends)?;
+                done += piece;
+            }
+            Ok(())
+        })
+    }
+
+    fn count(&self, inode: InodeId, content: &Content, len: u64) -> io::Result<()> {
+        let before = self.arrived[inode.index()].fetch_add(len, Ordering::Relaxed);
+        if before.saturating_add(len) > content.len() {
+            return Err(refused("was delivered before"));
+        }
+        self.progress
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .advance(len);
+        Ok(())
+    }
+}
+
+fn refused(why: &str) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!("a piece of file data {why}"),
+    )
+}
+
+impl ContentSink for ImageSink<'_> {
+    fn write(&self, inode: InodeId, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.pieces(inode, offset, bytes.len() as u64, |to, from, len, ends| {
+            let piece = &bytes[from as usize..(from + len) as usize];
+            self.output.write(to, piece, ends)
+        })
+    }
+
+    fn copy_from(
+        &self,
+        inode: InodeId,
+        offset: u64,
+        file: &File,
+        file_offset: u64,
+        len: u64,
+    ) -> io::Result<()> {
+        if len <= SMALL {
+            let mut bytes = vec![0; len as usize];
+            file.read_exact_at(&mut bytes, file_offset)?;
+            return self.write(inode, offset, &bytes);
+        }
+        self.pieces(inode, offset, len, |to, from, len, _| {
+            self.output.copy_from(to, file, file_offset + from, len)
+        })
+    }
+
+    fn cancelled(&self) -> bool {
+        self.progress
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .cancelled()
+    }
+}

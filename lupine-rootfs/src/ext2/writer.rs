@@ -1,0 +1,513 @@
+//! Writes a file tree as an ext2 image.
+//!
+//! Metadata goes first, from the [`Layout`] alone; then the sources deliver file contents, each
+//! piece to its final place. An image on a path is written beside it under another name and takes
+//! its name only when it is complete.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Mutex;
+
+use super::block_map::FileMap;
+use super::directory::write_linear;
+use super::disk_inode::{self, DiskInode, FLAG_INDEX, encode_device, encode_time};
+use super::error::{Diagnostics, WriteError};
+use super::geometry::FIRST_INODE;
+use super::group::{self, GroupDescriptor};
+use super::htree;
+use super::layout::{FAST_SYMLINK, Layout, ROOT};
+use super::options::{BlockSize, Options};
+use super::output::{Joined, Output, Seeking};
+use super::sink::ImageSink;
+use super::superblock::{self, Superblock};
+use super::xattr;
+use crate::inode::{Inode, Kind};
+use crate::progress::{Progress, Stage};
+use crate::tree::{FileTree, InodeId};
+
+/// What was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// Size of the image in bytes.
+    pub size: u64,
+    /// Block size.
+    pub block_size: BlockSize,
+    /// Blocks of the file system.
+    pub blocks: u64,
+    /// Of them free.
+    pub free_blocks: u64,
+    /// Inodes of the file system.
+    pub inodes: u32,
+    /// Of them free.
+    pub free_inodes: u32,
+    /// What could not be stored as it is.
+    pub diagnostics: Diagnostics,
+}
+
+/// Writes `tree` to a new image at `path`, replacing what is there only when all is written.
+///
+/// # Errors
+/// [`WriteError`]; then what was at `path` is still there, and nothing else.
+pub fn write_image(
+    tree: &FileTree,
+    options: &Options,
+    path: &Path,
+    progress: &mut dyn Progress,
+) -> Result<Report, WriteError> {
+    let failed = |action| {
+        move |source| WriteError::Io {
+            action,
+            path: path.to_path_buf(),
+            source,
+        }
+    };
+    let layout = plan(tree, options, progress)?;
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    // The mode is subject to the umask, as that of any new file.
+    let new = tempfile::Builder::new()
+        .prefix(".lupine-")
+        .suffix(".ext2")
+        .permissions(std::fs::Permissions::from_mode(0o666))
+        .tempfile_in(directory)
+        .map_err(failed("create"))?;
+    let file = new.as_file();
+    file.set_len(layout.geometry.blocks * layout.geometry.block_bytes())
+        .map_err(failed("size"))?;
+    let report = write_layout(layout, options, file, progress).map_err(|error| match error {
+        WriteError::Output(source) => failed("write")(source),
+        other => other,
+    })?;
+    if options.sync {
+        progress.start(Stage::Sync, 0);
+        file.sync_all().map_err(failed("synchronise"))?;
+    }
+    if progress.cancelled() {
+        return Err(WriteError::Cancelled);
+    }
+    new.persist(path)
+        .map_err(|error| failed("rename the image to")(error.error))?;
+    if options.sync {
+        // The new name, too, must survive a crash.
+        let opened = File::open(directory).and_then(|directory| directory.sync_all());
+        opened.map_err(failed("synchronise the directory of"))?;
+    }
+    Ok(report)
+}
+
+/// Writes `tree` as an image to something that seeks and is empty, from its start.
+///
+/// # Errors
+/// [`WriteError`]; what was written until then remains.
+pub fn write_seek<W: Write + Seek + Send>(
+    tree: &FileTree,
+    options: &Options,
+    writer: W,
+    progress: &mut dyn Progress,
+) -> Result<Report, WriteError> {
+    let layout = plan(tree, options, progress)?;
+    let end = layout.geometry.blocks * layout.geometry.block_bytes();
+    let output = Seeking(Mutex::new(writer));
+    // The end first: free blocks there are never written.
+    output.write_at(end - 1, &[0]).map_err(WriteError::Output)?;
+    let report = write_layout(layout, options, &output, progress)?;
+    let mut writer = output
+        .0
+        .into_inner()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    writer.flush().map_err(WriteError::Output)?;
+    Ok(report)
+}
+
+/// Writes `tree` as an image to something that only writes, by way of an unnamed file in the
+/// directory `scratch`.
+///
+/// # Errors
+/// [`WriteError`]; what was written until then remains.
+pub fn write_stream<W: Write>(
+    tree: &FileTree,
+    options: &Options,
+    writer: &mut W,
+    scratch: &Path,
+    progress: &mut dyn Progress,
+) -> Result<Report, WriteError> {
+    let layout = plan(tree, options, progress)?;
+    let size = layout.geometry.blocks * layout.geometry.block_bytes();
+    let mut file = tempfile::tempfile_in(scratch).map_err(WriteError::Output)?;
+    file.set_len(size).map_err(WriteError::Output)?;
+    let report = write_layout(layout, options, &file, progress)?;
+    file.rewind().map_err(WriteError::Output)?;
+    io::copy(&mut Read::by_ref(&mut file).take(size), writer).map_err(WriteError::Output)?;
+    writer.flush().map_err(WriteError::Output)?;
+    Ok(report)
+}
+
+fn plan<'t>(
+    tree: &'t FileTree,
+    options: &Options,
+    progress: &mut dyn Progress,
+) -> Result<Layout<'t>, WriteError> {
+    progress.start(Stage::Layout, tree.len() as u64);
+    let layout = Layout::new(tree, options)?;
+    progress.advance(tree.len() as u64);
+    if progress.cancelled() {
+        Err(WriteError::Cancelled)
+    } else {
+        Ok(layout)
+    }
+}
+
+/// Writes metadata and contents.
+fn write_layout(
+    layout: Layout<'_>,
+    options: &Options,
+    output: &dyn Output,
+    progress: &mut dyn Progress,
+) -> Result<Report, WriteError> {
+    let joined = Joined::new(output, layout.geometry.block_bytes());
+    let metadata = MetadataWriter {
+        layout: &layout,
+        options,
+        output: &joined,
+    };
+    let (free_blocks, free_inodes) = metadata.write(progress)?;
+
+    let contents = || layout.files.iter().flatten().copied();
+    let bytes = contents().filter_map(|id| layout.tree.inode(id).content());
+    progress.start(Stage::Data, bytes.map(crate::Content::data_len).sum());
+    let sink = ImageSink::new(&layout, &joined, progress);
+    layout.tree.deliver(contents(), &sink)?;
+    sink.check_complete()?;
+    joined.flush().map_err(WriteError::Output)?;
+    let geometry = &layout.geometry;
+    Ok(Report {
+        size: geometry.blocks * geometry.block_bytes(),
+        block_size: geometry.block_size,
+        blocks: geometry.blocks,
+        free_blocks,
+        inodes: geometry.inodes(),
+        free_inodes,
+        diagnostics: layout.diagnostics,
+    })
+}
+
+/// Writes everything but file contents.
+struct MetadataWriter<'a> {
+    layout: &'a Layout<'a>,
+    options: &'a Options,
+    output: &'a Joined<'a>,
+}
+
+impl MetadataWriter<'_> {
+    /// Returns the numbers of free blocks and inodes.
+    fn write(&self, progress: &mut dyn Progress) -> Result<(u64, u32), WriteError> {
+        let geometry = &self.layout.geometry;
+        progress.start(Stage::Metadata, u64::from(geometry.groups));
+        let mut descriptors = Vec::with_capacity(geometry.groups as usize);
+        for number in 0..geometry.groups {
+            if progress.cancelled() {
+                return Err(WriteError::Cancelled);
+            }
+            descriptors.push(self.write_group(number)?);
+            progress.advance(1);
+        }
+        for block in &self.layout.xattr_blocks {
+            let bytes = xattr::encode(&block.xattrs, block.references, self.layout.block());
+            self.write_place(block.place, &bytes)?;
+        }
+        let free_blocks = descriptors
+            .iter()
+            .map(|d| u64::from(d.free_blocks_count))
+            .sum();
+        let free_inodes = descriptors
+            .iter()
+            .map(|d| u32::from(d.free_inodes_count))
+            .sum();
+        self.write_heads(&descriptors, free_blocks as u32, free_inodes)?;
+        Ok((free_blocks, free_inodes))
+    }
+
+    /// Writes bitmaps, inodes, and the blocks the inodes of a group lead to, contents left out.
+    fn write_group(&self, number: u32) -> Result<GroupDescriptor, WriteError> {
+        let geometry = &self.layout.geometry;
+        let start = geometry.group_start(number) + geometry.head_blocks(number);
+        let block = self.layout.block();
+        let per_group = geometry.inodes_per_group;
+        let first_inode = number * per_group + 1;
+        let next_inode = self.layout.files.len() as u32;
+        let used_inodes = next_inode.saturating_sub(first_inode).min(per_group);
+
+        let mut table = vec![0; used_inodes as usize * disk_inode::SIZE];
+        let mut directories = 0;
+        for (index, slot) in table.chunks_exact_mut(disk_inode::SIZE).enumerate() {
+            if let Some(inode) = self.inode(first_inode + index as u32)? {
+                directories += u16::from(inode.mode & 0o170_000 == 0o040_000);
+                slot.copy_from_slice(&inode.encode());
+            }
+        }
+        self.write_block(start + 2, &table)?;
+
+        let len = geometry.group_len(number);
+        let places = geometry.used_places(number, self.layout.used);
+        let used_blocks = geometry.overhead(number) + places;
+        let mut bitmap = vec![0; block];
+        set_bits(&mut bitmap, 0..used_blocks);
+        set_bits(&mut bitmap, len..geometry.blocks_per_group);
+        self.write_block(start, &bitmap)?;
+        bitmap.fill(0);
+        set_bits(&mut bitmap, 0..u64::from(used_inodes));
+        set_bits(&mut bitmap, u64::from(per_group)..block as u64 * 8);
+        self.write_block(start + 1, &bitmap)?;
+
+        Ok(GroupDescriptor {
+            block_bitmap: start as u32,
+            inode_bitmap: start as u32 + 1,
+            inode_table: start as u32 + 2,
+            free_blocks_count: (len - used_blocks) as u16,
+            free_inodes_count: (per_group - used_inodes) as u16,
+            used_dirs_count: directories,
+        })
+    }
+
+    /// Superblock and descriptors, and their copies.
+    fn write_heads(
+        &self,
+        descriptors: &[GroupDescriptor],
+        free_blocks: u32,
+        free_inodes: u32,
+    ) -> Result<(), WriteError> {
+        let geometry = &self.layout.geometry;
+        let block = self.layout.block();
+        let mut table: Vec<u8> = descriptors
+            .iter()
+            .flat_map(GroupDescriptor::encode)
+            .collect();
+        table.resize(geometry.descriptor_blocks() as usize * block, 0);
+        let mut superblock = self.superblock(free_blocks, free_inodes);
+        for number in (0..geometry.groups).filter(|&number| group::has_superblock(number)) {
+            superblock.block_group_nr = number as u16;
+            let start = geometry.group_start(number);
+            let inside = if number == 0 {
+                superblock::OFFSET % block as u64
+            } else {
+                0
+            };
+            self.output
+                .write(start * block as u64 + inside, &superblock.encode(), false)
+                .map_err(WriteError::Output)?;
+            self.write_block(start + 1, &table)?;
+        }
+        Ok(())
+    }
+
+    fn superblock(&self, free_blocks: u32, free_inodes: u32) -> Superblock {
+        let geometry = &self.layout.geometry;
+        let time = encode_time(self.options.time).0;
+        let mut volume_name = [0; 16];
+        volume_name[..self.options.label.len()].copy_from_slice(&self.options.label);
+        Superblock {
+            inodes_count: geometry.inodes(),
+            blocks_count: geometry.blocks as u32,
+            r_blocks_count: 0,
+            free_blocks_count: free_blocks,
+            free_inodes_count: free_inodes,
+            first_data_block: geometry.first_block as u32,
+            log_block_size: geometry.block_size.log(),
+            blocks_per_group: geometry.blocks_per_group as u32,
+            inodes_per_group: geometry.inodes_per_group,
+            mtime: 0,
+            wtime: time,
+            mnt_count: 0,
+            // Checks by number of mounts or by age are off.
+            max_mnt_count: u16::MAX,
+            magic: superblock::MAGIC,
+            // Cleanly unmounted; on errors, continue.
+            state: 1,
+            errors: 1,
+            minor_rev_level: 0,
+            lastcheck: time,
+            checkinterval: 0,
+            creator_os: 0,
+            rev_level: 1,
+            def_resuid: 0,
+            def_resgid: 0,
+            first_ino: FIRST_INODE,
+            inode_size: disk_inode::SIZE as u16,
+            block_group_nr: 0,
+            feature_compat: superblock::COMPAT_EXT_ATTR | superblock::COMPAT_DIR_INDEX,
+            feature_incompat: superblock::INCOMPAT_FILETYPE,
+            feature_ro_compat: superblock::RO_COMPAT_SPARSE_SUPER
+                | superblock::RO_COMPAT_LARGE_FILE,
+            uuid: self.options.uuid,
+            volume_name,
+            reserved_gdt_blocks: 0,
+            hash_seed: self.layout.hash_seed(),
+            def_hash_version: htree::HALF_MD4,
+            mkfs_time: time,
+            flags: superblock::FLAG_UNSIGNED_HASH,
+        }
+    }
+
+    /// The inode of a number, its directory blocks, long link target and index blocks written;
+    /// `None` for a reserved one.
+    fn inode(&self, number: u32) -> Result<Option<DiskInode>, WriteError> {
+        match self.layout.files.get(number as usize) {
+            Some(&Some(id)) => self.file(number, id).map(Some),
+            Some(None) if number == FIRST_INODE => self.lost_and_found().map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    fn lost_and_found(&self) -> Result<DiskInode, WriteError> {
+        let block = self.layout.block();
+        let place = self.layout.lost_and_found.unwrap_or_default();
+        let none = std::iter::empty();
+        write_linear(block, FIRST_INODE, ROOT, none, |_, bytes| {
+            self.write_place(place, bytes)
+        })?;
+        let (time, _) = encode_time(self.options.time);
+        let mut pointers = [0; 15];
+        pointers[0] = self.layout.geometry.block_at(place).0 as u32;
+        Ok(DiskInode {
+            mode: 0o040_700,
+            size: block as u64,
+            atime: time,
+            ctime: time,
+            mtime: time,
+            links_count: 2,
+            blocks: block as u32 / 512,
+            block: pointers,
+            ..DiskInode::default()
+        })
+    }
+
+    fn file(&self, number: u32, id: InodeId) -> Result<DiskInode, WriteError> {
+        let inode = self.layout.tree.inode(id);
+        let (time, _) = encode_time(inode.metadata.mtime);
+        let mut disk = DiskInode {
+            mode: inode.st_mode(),
+            uid: inode.metadata.uid,
+            gid: inode.metadata.gid,
+            atime: time,
+            ctime: time,
+            mtime: time,
+            links_count: self.layout.tree.link_count(id) as u16,
+            ..DiskInode::default()
+        };
+        let mut blocks = 0;
+        if let Some(&place) = self.layout.xattrs.get(&id) {
+            disk.file_acl = self.layout.geometry.block_at(place).0 as u32;
+            blocks += 1;
+        }
+        blocks += self.body(number, id, inode, &mut disk)?;
+        disk.blocks = (blocks * self.layout.shape.block / 512) as u32;
+        Ok(disk)
+    }
+
+    /// Sets size and pointers of an inode, and writes what they lead to. Returns its blocks.
+    fn body(
+        &self,
+        number: u32,
+        id: InodeId,
+        inode: &Inode,
+        disk: &mut DiskInode,
+    ) -> Result<u64, WriteError> {
+        let layout = self.layout;
+        let start = layout.start(id);
+        match &inode.kind {
+            Kind::Regular(content) => {
+                disk.size = content.len();
+                let map = layout.content_map(id, content);
+                disk.block = self.pointers(&map, start)?;
+                Ok(map.total())
+            }
+            Kind::Directory => {
+                let map = FileMap::dense(layout.shape, layout.directory_blocks(id));
+                disk.size = layout.directory_blocks(id) * layout.shape.block;
+                disk.block = self.pointers(&map, start)?;
+                self.directory(number, id, &map, disk)?;
+                Ok(map.total())
+            }
+            Kind::Symlink(target) => {
+                disk.size = target.len() as u64;
+                if target.len() <= FAST_SYMLINK {
+                    disk.set_block_bytes(target);
+                    return Ok(0);
+                }
+                disk.block[0] = layout.geometry.block_at(start).0 as u32;
+                let mut bytes = target.to_vec();
+                bytes.resize(layout.block(), 0);
+                self.write_place(start, &bytes)?;
+                Ok(1)
+            }
+            &Kind::CharDevice { major, minor } | &Kind::BlockDevice { major, minor } => {
+                let encoded = encode_device(major, minor).unwrap_or_default();
+                disk.block[..2].copy_from_slice(&encoded);
+                Ok(0)
+            }
+            Kind::Fifo | Kind::Socket => Ok(0),
+        }
+    }
+
+    fn directory(
+        &self,
+        number: u32,
+        id: InodeId,
+        map: &FileMap,
+        disk: &mut DiskInode,
+    ) -> Result<(), WriteError> {
+        let layout = self.layout;
+        let start = layout.start(id);
+        let parent = layout.number(layout.tree.parent(id));
+        let write = |logical: u64, bytes: &[u8]| {
+            // A map without holes holds every block that is asked for.
+            let position = map.locate(logical).map_or(0, |(position, _)| position);
+            self.write_place(start + position, bytes)
+        };
+        let subdirectories = layout
+            .records(id)
+            .filter(|r| r.file_type == super::directory::TYPE_DIRECTORY);
+        disk.links_count = 2 + subdirectories.count() as u16;
+        match layout.indexed.get(&id) {
+            Some(&shape) => {
+                disk.flags |= FLAG_INDEX;
+                let sorted = layout.sorted_records(id);
+                htree::write_indexed(layout.block(), (number, parent), shape, &sorted, write)
+            }
+            None => write_linear(layout.block(), number, parent, layout.records(id), write),
+        }
+    }
+
+    /// The pointers of a map, its index blocks written.
+    fn pointers(&self, map: &FileMap, start: u64) -> Result<[u32; 15], WriteError> {
+        let geometry = &self.layout.geometry;
+        map.build(
+            |position| geometry.block_at(start + position).0 as u32,
+            |position, bytes| self.write_place(start + position, bytes),
+        )
+    }
+
+    /// Writes one block at a place of the data row.
+    fn write_place(&self, place: u64, bytes: &[u8]) -> Result<(), WriteError> {
+        self.write_block(self.layout.geometry.block_at(place).0, bytes)
+    }
+
+    /// Writes from the start of a block.
+    fn write_block(&self, block: u64, bytes: &[u8]) -> Result<(), WriteError> {
+        let offset = block * self.layout.shape.block;
+        self.output
+            .write(offset, bytes, false)
+            .map_err(WriteError::Output)
+    }
+}
+
+/// Sets a range of bits, lowest bit of each byte first.
+fn set_bits(bitmap: &mut [u8], range: std::ops::Range<u64>) {
+    for bit in range {
+        bitmap[(bit / 8) as usize] |= 1 << (bit % 8);
+    }
+}
