@@ -52,6 +52,9 @@ pub enum Error {
     /// The guest.
     #[error(transparent)]
     Vm(#[from] VmError),
+    /// A file or a connection of the caller's own.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
     /// A stage's tools are not installed.
     #[error("{0}")]
     Missing(Missing),

@@ -308,6 +308,15 @@ impl Manifest {
         }
     }
 
+    /// The guest port that the health check connects to.
+    #[must_use]
+    pub fn health_port(&self) -> Option<u16> {
+        match self.health.as_ref()?.check {
+            Check::Http { port, .. } | Check::Tcp { port } => Some(port),
+            Check::Console(_) => None,
+        }
+    }
+
     fn check(&self, origin: &str) -> Result<(), ManifestError> {
         let error = |field, problem: String| {
             Err(ManifestError::Value {

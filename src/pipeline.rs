@@ -20,7 +20,7 @@ use crate::process::Cancel;
 use crate::progress::{Progress, Silent};
 use crate::rootfs::Rootfs;
 use crate::variant::Variant;
-use crate::vmm::{self, HealthCheck, Machine, Probe, Readiness, Response, Vm, VmError};
+use crate::vmm::{self, GuestExit, HealthCheck, Machine, Probe, Readiness, Response, Vm, VmError};
 
 /// The pipeline: each method is a stage, and takes what the stages before it
 /// gave.
@@ -245,8 +245,34 @@ impl Guest {
         vmm::http_get(host, path, Duration::from_secs(10))
     }
 
+    /// Waits until the application ends by itself.
+    ///
+    /// # Errors
+    /// The guest panicked or ran out of memory, or the user cancelled.
+    pub fn wait(&mut self, on_line: impl FnMut(&[u8])) -> Result<GuestExit, Error> {
+        Ok(self.vm.wait(None, on_line)?)
+    }
+
+    /// Asks the application to end, and ends the guest if it does not.
+    ///
+    /// # Errors
+    /// The virtual machine's pipes failed.
+    pub fn stop(&mut self) -> Result<(), Error> {
+        self.vm.stop(|_| {})?;
+        Ok(())
+    }
+
     /// The virtual machine.
     pub fn vm(&mut self) -> &mut Vm {
         &mut self.vm
     }
+}
+
+/// A TCP port of this machine that nothing listens on.
+///
+/// # Errors
+/// There is none.
+pub fn free_port() -> std::io::Result<u16> {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0))?;
+    Ok(listener.local_addr()?.port())
 }

@@ -4,3 +4,5 @@
 //! exit with a documented status.
 
 pub mod bars;
+pub mod args;
+pub mod commands;

@@ -2,6 +2,7 @@
 
 pub mod base;
 pub mod build;
+pub mod config;
 pub mod objects;
 pub mod source;
 pub mod toolchain;

@@ -32,6 +32,8 @@ pub struct Entry {
     pub argv: Vec<String>,
     /// The `PATH` that the program is looked up in.
     pub path: String,
+    /// The working directory, which a program named with a slash is relative to.
+    pub directory: String,
     /// Whether it runs as a user other than root.
     pub user_is_not_root: bool,
     /// Ports that it listens on.
@@ -167,7 +169,7 @@ fn find_program(
         .filter(|s| !s.is_empty())
         .ok_or(AnalysisError::NoEntryPoint)?;
     let candidates: Vec<String> = if name.contains('/') {
-        vec![name.clone()]
+        vec![if name.starts_with('/') { name.clone() } else { format!("{}/{name}", entry.directory) }]
     } else {
         entry
             .path
@@ -429,6 +431,7 @@ mod tests {
         Entry {
             argv: argv.split(' ').map(str::to_owned).collect(),
             path: "/usr/bin:/bin".to_owned(),
+            directory: "/".to_owned(),
             user_is_not_root: false,
             ports: Vec::new(),
         }

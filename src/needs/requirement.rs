@@ -142,6 +142,17 @@ impl Needs {
         }
     }
 
+    /// Adds an option that the user states.
+    pub fn state(&mut self, symbol: &str, value: &str) {
+        let requirement = Requirement::Option(symbol.to_owned());
+        let what = "the manifest asks for it".to_owned();
+        self.add(requirement.clone(), Strength::Required, Evidence::Configured { what });
+        let find = |need: &&mut Need| need.requirement == requirement;
+        if let Some(need) = self.needs.iter_mut().find(find) {
+            need.options = BTreeMap::from([(symbol.to_owned(), value.to_owned())]);
+        }
+    }
+
     /// The options to ask for: symbol, value, and the reason in words. Each
     /// symbol once, for the first need that wants it; needs of `strength` or
     /// stronger.

@@ -36,7 +36,7 @@ pub(super) fn execute(session: &Session<'_>, args: &Run) -> Result<(), Failure> 
     if let Some(port) = manifest.health_port()
         && !forwards.iter().any(|(_, guest)| *guest == port)
     {
-        forwards.push((lupine::vmm::free_port().map_err(lupine::Error::from)?, port));
+        forwards.push((lupine::free_port().map_err(lupine::Error::from)?, port));
     }
     let mut guest = lupine.boot(&kernel, &rootfs, &manifest, &forwards)?;
     let json = session.common.json;

@@ -1,0 +1,290 @@
+//! An application's image: its files and what it runs, from whatever source
+//! the manifest names.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use lupine_rootfs::config::{ByteString, ImageConfig, Overrides, Process, Protocol};
+use lupine_rootfs::source::{Image, OpenOptions};
+use lupine_rootfs::{Content, FileTree, Inode, Kind, Metadata, PathError, TreeError, TreePath};
+use thiserror::Error;
+
+use crate::cache::Cache;
+use crate::debian;
+use crate::digest::{Digest, DigestBuilder};
+use crate::error::Error;
+use crate::guest::init::HELLO;
+use crate::guest::{self, InitConfig, Step, User};
+use crate::manifest::{ImageSource, Manifest};
+use crate::needs::{AnalysisError, Entry, Files, FilesError};
+use crate::process::Cancel;
+use crate::progress::{Progress, Unit};
+use crate::variant::Variant;
+use crate::vmm::Machine;
+
+/// Why an image cannot be used.
+#[derive(Debug, Error)]
+pub enum ImageError {
+    /// The image cannot be read.
+    #[error(transparent)]
+    Source(#[from] lupine_rootfs::source::SourceError),
+    /// What it runs cannot be made out of its configuration.
+    #[error(transparent)]
+    Process(#[from] lupine_rootfs::config::ProcessError),
+    /// A file that the manifest adds has no place in the image.
+    #[error("the manifest's file {path} has no place in the image: {source}")]
+    Place {
+        /// The file.
+        path: String,
+        /// Why.
+        source: TreeError,
+    },
+    /// A file that the manifest adds has an impossible name.
+    #[error("the manifest's file name is impossible: {0}")]
+    Path(#[from] PathError),
+}
+
+/// An opened image with all overrides applied.
+#[derive(Debug)]
+pub struct AppImage {
+    manifest: Manifest,
+    source: Option<Image>,
+    tree: FileTree,
+    process: Option<Process>,
+    ports: Vec<u16>,
+    key: Digest,
+}
+
+/// Where the greeter stands in its image.
+const HELLO_PATH: &str = "/hello";
+
+/// The largest file that analysis reads; a program or library beyond it is
+/// none that we could say anything about.
+const LARGEST_FILE: u64 = 1 << 30;
+
+impl AppImage {
+    /// Opens the image that the manifest names, making it first where it is
+    /// made of packages.
+    ///
+    /// # Errors
+    /// It cannot be made or read, or its configuration does not fit its files.
+    pub fn open(
+        manifest: &Manifest,
+        cache: &Cache,
+        cancel: &Cancel,
+        progress: &dyn Progress,
+    ) -> Result<AppImage, Error> {
+        let packaged;
+        let path: Option<&Path> = match &manifest.image {
+            ImageSource::Hello => None,
+            ImageSource::Path(path) => Some(path),
+            ImageSource::Debian { suite, packages } => {
+                packaged = debian::image(suite, packages, cache, cancel, progress)?;
+                Some(&packaged)
+            }
+        };
+        let source = path
+            .map(|path| Image::open(path, &OpenOptions::default()))
+            .transpose()
+            .map_err(ImageError::from)?;
+        let tree = tree(manifest, source.as_ref(), cancel, progress)?;
+        let config = config(manifest, source.as_ref());
+        let process = match config.argv().is_empty() {
+            true => None,
+            false => Some(config.process(&tree, &[]).map_err(ImageError::from)?),
+        };
+        let mut ports = manifest.machine.ports.clone();
+        let exposed = config.exposed_ports.iter().filter(|range| range.protocol == Protocol::Tcp);
+        ports.extend(exposed.map(|range| range.first));
+        ports.dedup();
+        let content = match &source {
+            Some(image) => image.digest().map_err(ImageError::from)?,
+            None => Digest::of(HELLO).as_str().to_owned(),
+        };
+        let written = serde_json::to_vec(&(&manifest.run, &manifest.name)).unwrap_or_default();
+        let key = DigestBuilder::new("image-1")
+            .field("content", content.as_bytes())
+            .field("run", &written)
+            .finish();
+        Ok(AppImage { manifest: manifest.clone(), source, tree, process, ports, key })
+    }
+
+    /// The manifest that it was opened by.
+    #[must_use]
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Stands for files and overrides in cache keys.
+    #[must_use]
+    pub fn key(&self) -> &Digest {
+        &self.key
+    }
+
+    /// The image's files.
+    #[must_use]
+    pub fn tree(&self) -> &FileTree {
+        &self.tree
+    }
+
+    /// What runs, for analysis.
+    #[must_use]
+    pub fn entry(&self) -> Entry {
+        let Some(process) = &self.process else { return Entry::default() };
+        let text = |bytes: &ByteString| String::from_utf8_lossy(bytes).into_owned();
+        let path = process.env.iter().find_map(|entry| entry.strip_prefix(b"PATH="));
+        Entry {
+            argv: process.argv.iter().map(text).collect(),
+            path: path.map(|path| String::from_utf8_lossy(path).into_owned()).unwrap_or_default(),
+            directory: text(&process.working_dir),
+            user_is_not_root: process.user.uid != 0 || process.user.gid != 0,
+            ports: self.ports.clone(),
+        }
+    }
+
+    /// What the guest's init has to do, in kernel mode where the variant says.
+    #[must_use]
+    pub fn init(&self, variant: Variant) -> InitConfig {
+        let Some(process) = &self.process else { return InitConfig::default() };
+        let bytes = |list: &[ByteString]| -> Vec<guest::ByteString> {
+            list.iter().map(|text| guest::ByteString(text.to_vec())).collect()
+        };
+        let hostname = match process.hostname.is_empty() {
+            true => self.manifest.name.clone(),
+            false => String::from_utf8_lossy(&process.hostname).into_owned(),
+        };
+        let mut init = InitConfig::standard(&hostname, bytes(&process.argv), bytes(&process.env));
+        if !self.ports.is_empty() {
+            init.setup.push(Step::Address(Machine::guest_interface()).required());
+        }
+        init.cwd = Some(guest::ByteString(process.working_dir.to_vec()));
+        if process.user.uid != 0 || process.user.gid != 0 || !process.user.groups.is_empty() {
+            let groups = process.user.groups.clone();
+            init.user = Some(User { uid: process.user.uid, gid: process.user.gid, groups });
+        }
+        init.kml = variant.has_kml().then_some(guest::PR_SET_KML);
+        init
+    }
+
+    /// The files once more, to be changed and written.
+    ///
+    /// # Errors
+    /// The image cannot be read any longer.
+    pub fn fresh_tree(&self, cancel: &Cancel, progress: &dyn Progress) -> Result<FileTree, Error> {
+        tree(&self.manifest, self.source.as_ref(), cancel, progress)
+    }
+}
+
+/// The image's configuration with the manifest's overrides.
+fn config(manifest: &Manifest, source: Option<&Image>) -> ImageConfig {
+    let run = &manifest.run;
+    let list = |words: &Vec<String>| words.iter().map(|word| word.as_str().into()).collect();
+    let overrides = Overrides {
+        entrypoint: run.entrypoint.as_ref().map(list),
+        cmd: run.command.as_ref().map(list),
+        env: run.env.iter().map(|(name, value)| format!("{name}={value}").into()).collect(),
+        working_dir: run.workdir.as_deref().map(Into::into),
+        user: run.user.as_deref().map(Into::into),
+        ..Overrides::default()
+    };
+    let mut base = source.map(|image| image.config().clone()).unwrap_or_default();
+    if source.is_none() {
+        base.entrypoint = vec![HELLO_PATH.into()];
+    }
+    base.with(&overrides)
+}
+
+/// The image's files with those that the manifest adds.
+fn tree(
+    manifest: &Manifest,
+    source: Option<&Image>,
+    cancel: &Cancel,
+    progress: &dyn Progress,
+) -> Result<FileTree, Error> {
+    let mut tree = match source {
+        Some(image) => {
+            let mut listener = Listener { progress, cancel };
+            image.read(&mut listener).map_err(ImageError::from)?.0
+        }
+        None => {
+            let mut tree = FileTree::new();
+            put(&mut tree, HELLO_PATH, 0o755, HELLO)?;
+            tree
+        }
+    };
+    for directory in &manifest.run.directories {
+        let inode = Inode::new(Kind::Directory, Metadata::with_mode(0o755));
+        insert(&mut tree, directory, inode)?;
+    }
+    for (path, content) in &manifest.run.files {
+        put(&mut tree, path, 0o644, content.as_bytes())?;
+    }
+    Ok(tree)
+}
+
+/// Puts a file of ours into a tree.
+pub(crate) fn put(
+    tree: &mut FileTree,
+    path: &str,
+    mode: u16,
+    bytes: &[u8],
+) -> Result<(), ImageError> {
+    let inode = Inode::new(Kind::Regular(Content::inline(bytes)), Metadata::with_mode(mode));
+    insert(tree, path, inode)
+}
+
+fn insert(tree: &mut FileTree, path: &str, inode: Inode) -> Result<(), ImageError> {
+    let place = |source| ImageError::Place { path: path.to_owned(), source };
+    tree.insert(&TreePath::new(path)?, inode).map(drop).map_err(place)
+}
+
+impl Files for AppImage {
+    fn read(&self, paths: &BTreeSet<String>) -> Result<BTreeMap<String, Vec<u8>>, FilesError> {
+        let mut names = Vec::new();
+        let mut inodes = Vec::new();
+        for path in paths {
+            let found = TreePath::new(path).ok().and_then(|place| self.tree.resolve(&place).ok());
+            if let Some(inode) = found
+                && self.tree.inode(inode).content().is_some()
+            {
+                names.push(path.clone());
+                inodes.push(inode);
+            }
+        }
+        let contents = self.tree.read_files(&inodes, LARGEST_FILE);
+        let contents = contents.map_err(|error| FilesError(Box::new(error)))?;
+        Ok(names.into_iter().zip(contents).collect())
+    }
+}
+
+/// Hands the root file system library's progress on to ours.
+pub(crate) struct Listener<'a> {
+    pub(crate) progress: &'a dyn Progress,
+    pub(crate) cancel: &'a Cancel,
+}
+
+impl lupine_rootfs::Progress for Listener<'_> {
+    fn start(&mut self, stage: lupine_rootfs::Stage, total: u64) {
+        use lupine_rootfs::Stage;
+        let (name, unit) = match stage {
+            Stage::Reading => ("reading the image", Unit::Bytes),
+            Stage::Data => ("writing the root file system", Unit::Bytes),
+            _ => return,
+        };
+        self.progress.stage(name, (total > 0).then_some(total), unit);
+    }
+
+    fn advance(&mut self, amount: u64) {
+        self.progress.advance(amount);
+    }
+
+    fn cancelled(&self) -> bool {
+        self.cancel.is_cancelled()
+    }
+}
+
+impl From<ImageError> for AnalysisError {
+    fn from(error: ImageError) -> AnalysisError {
+        AnalysisError::Files(FilesError(Box::new(error)))
+    }
+}

@@ -1,0 +1,97 @@
+//! The root file system of a guest: the image's files, our init, and what it
+//! has to do.
+
+use std::path::{Path, PathBuf};
+
+use lupine_rootfs::TreePath;
+use lupine_rootfs::ext2::{self, Options, Size, WriteError};
+use thiserror::Error;
+
+use crate::cache::{Cache, CacheError, Kind};
+use crate::digest::DigestBuilder;
+use crate::error::Error;
+use crate::guest::init::{CONFIG_PATH, INIT, INIT_PATH};
+use crate::guest::{InitConfig, InitConfigError};
+use crate::image::{AppImage, Listener, put};
+use crate::process::Cancel;
+use crate::progress::Progress;
+use crate::vmm::Machine;
+
+/// Why there is no root file system.
+#[derive(Debug, Error)]
+pub enum RootfsError {
+    /// What init has to do cannot be written down.
+    #[error(transparent)]
+    Init(#[from] InitConfigError),
+    /// The image cannot be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// The cache failed.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+}
+
+/// A finished root file system in the cache. Guests never write to it.
+#[derive(Clone, Debug)]
+pub struct Rootfs {
+    path: PathBuf,
+}
+
+impl Rootfs {
+    /// The name of the file.
+    pub const FILE_NAME: &str = "rootfs.ext2";
+
+    /// The ext2 image.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes the image's files with init and its configuration, or finds them
+    /// written.
+    ///
+    /// # Errors
+    /// The image cannot be read, the disk is full, or the user cancelled.
+    pub fn build(
+        image: &AppImage,
+        init: &InitConfig,
+        cache: &Cache,
+        cancel: &Cancel,
+        progress: &dyn Progress,
+    ) -> Result<Rootfs, Error> {
+        let conf = init.encode().map_err(RootfsError::from)?;
+        let free = u64::from(image.manifest().machine.free_mib) << 20;
+        let key = DigestBuilder::new("rootfs-1")
+            .field("image", image.key().as_str().as_bytes())
+            .field("init", INIT)
+            .field("conf", &conf)
+            .field("free", &free.to_le_bytes())
+            .finish();
+        let waiting = || progress.message("another run is writing this root file system; waiting");
+        let folder = cache.get_or_make(Kind::Rootfs, &key, cancel, &mut { waiting }, |dir| {
+            let mut tree = image.fresh_tree(cancel, progress)?;
+            put(&mut tree, INIT_PATH, 0o755, INIT)?;
+            put(&mut tree, CONFIG_PATH, 0o600, &conf)?;
+            if tree.lookup(&resolver()).is_none() {
+                let servers = format!("nameserver {}\n", Machine::guest_name_server());
+                put(&mut tree, "/etc/resolv.conf", 0o644, servers.as_bytes())?;
+            }
+            let options = Options { size: Size::Smallest { free }, ..Options::default() };
+            let mut listener = Listener { progress, cancel };
+            let report =
+                ext2::write_image(&tree, &options, &dir.join(Rootfs::FILE_NAME), &mut listener)
+                    .map_err(RootfsError::from)?;
+            progress.finish();
+            for diagnostic in &report.diagnostics.first {
+                progress.message(&diagnostic.to_string());
+            }
+            Ok::<(), Error>(())
+        })?;
+        Ok(Rootfs { path: folder.join(Rootfs::FILE_NAME) })
+    }
+}
+
+/// Where C libraries look for name servers.
+fn resolver() -> TreePath {
+    TreePath::new("/etc/resolv.conf").unwrap_or_default()
+}

@@ -1,0 +1,94 @@
+//! The whole path on real input: image, needs, configuration, kernel, root
+//! file system, boot, health check.
+#![allow(clippy::disallowed_methods, reason = "asks e2fsck about the image")]
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::Command;
+
+use lupine::host::{self, Purpose};
+use lupine::manifest::Manifest;
+use lupine::process::Cancel;
+use lupine::rootfs::Rootfs;
+use lupine::variant::Variant;
+use lupine::vmm::GuestExit;
+use lupine::{Guest, Lupine, free_port};
+
+/// Whether the machine has what the path needs: a loud skip at home, an error
+/// in CI.
+fn able(purposes: &[Purpose]) -> bool {
+    let missing = host::require(purposes, &[]);
+    if let Err(missing) = &missing {
+        assert!(std::env::var("CI").as_deref() != Ok("true"), "{missing}");
+        eprintln!("SKIPPED: {missing}");
+    }
+    missing.is_ok()
+}
+
+/// Builds an application with the user's cache and boots it with one port
+/// forwarded.
+fn boot(name: &str, port: Option<u16>) -> (Guest, u16) {
+    let lupine = Lupine::of_user().unwrap().with_cancel(Cancel::new());
+    let app = Manifest::builtin(name).unwrap();
+    let image = lupine.image(&app).unwrap();
+    let needs = lupine.needs(&image).unwrap();
+    let source = lupine.kernel_source(None).unwrap();
+    let config = lupine.specialise(&source, &needs, Variant::LupineNokml).unwrap();
+    let kernel = lupine.kernel(&source, &config).unwrap();
+    let rootfs = lupine.rootfs(&image, Variant::LupineNokml).unwrap();
+    check_file_system(&rootfs);
+    let host = free_port().unwrap();
+    let forwards: Vec<(u16, u16)> = port.map(|guest| (host, guest)).into_iter().collect();
+    let guest = lupine.boot(&kernel, &rootfs, &app, &forwards).unwrap();
+    (guest, host)
+}
+
+fn check_file_system(rootfs: &Rootfs) {
+    let fsck = host::find_program("e2fsck").expect("e2fsck is part of what the tests require");
+    let output = Command::new(fsck).arg("-fn").arg(rootfs.path()).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}");
+}
+
+const ALL: &[Purpose] = &[Purpose::Kernel, Purpose::DebianImage, Purpose::Run, Purpose::Test];
+
+#[test]
+fn hello_greets_and_ends() {
+    if !able(&[Purpose::Kernel, Purpose::Run, Purpose::Test]) {
+        return;
+    }
+    let (mut guest, _) = boot("hello", None);
+    let mut lines = Vec::new();
+    guest.wait_ready(|line| lines.push(line.to_vec())).unwrap();
+    assert_eq!(guest.wait(|_| {}).unwrap(), GuestExit::Status(0));
+}
+
+#[test]
+fn nginx_answers_with_its_page() {
+    if !able(ALL) {
+        return;
+    }
+    let (mut guest, _) = boot("nginx", Some(80));
+    guest.wait_ready(|_| {}).unwrap();
+    let page = guest.get(80, "/").unwrap();
+    assert_eq!(page.status, 200);
+    let text = String::from_utf8_lossy(&page.body);
+    assert!(text.contains("Welcome to nginx"), "{text}");
+    assert_eq!(guest.get(80, "/no-such-page").unwrap().status, 404);
+    guest.stop().unwrap();
+}
+
+#[test]
+fn redis_keeps_a_value() {
+    if !able(ALL) {
+        return;
+    }
+    let (mut guest, port) = boot("redis", Some(6379));
+    guest.wait_ready(|_| {}).unwrap();
+    let mut redis = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    redis.write_all(b"SET unikernel lupine\r\nGET unikernel\r\nQUIT\r\n").unwrap();
+    let mut answer = String::new();
+    redis.read_to_string(&mut answer).unwrap();
+    assert_eq!(answer, "+OK\r\n$6\r\nlupine\r\n+OK\r\n");
+    guest.stop().unwrap();
+}
