@@ -4,6 +4,7 @@ mod archive;
 pub mod config;
 pub mod content;
 pub mod ext2;
+pub mod extract;
 pub mod inode;
 pub mod path;
 pub mod progress;
@@ -13,6 +14,7 @@ mod tree_read;
 
 pub use config::{ImageConfig, Overrides, Process, ResolvedUser};
 pub use content::{Content, ContentSink, ContentSource, DeliverError, Extent, Request, SourceId};
+pub use extract::{ExtractError, ExtractOptions, Extracted, extract};
 pub use inode::{Inode, Kind, Metadata, Xattrs};
 pub use path::{PathError, TreePath};
 pub use progress::{Progress, Stage};
