@@ -37,7 +37,7 @@ pub enum TarError {
         source: io::Error,
     },
     /// The archive ends within something.
-    #[error("the archive ends at offset {offset} within a {what}: it was cut off")]
+    #[error("the archive ends within the {what} that starts at offset {offset}: it was cut off")]
     Truncated {
         /// Where that something starts.
         offset: u64,
@@ -181,6 +181,8 @@ pub(crate) struct Members {
     stream: Stream,
     /// Where the next header is.
     next: u64,
+    /// Where the header before that is.
+    last: u64,
     /// Longest extended header and sparse map.
     limit: u64,
     globals: Pax,
@@ -192,6 +194,7 @@ impl Members {
         Self {
             stream,
             next: 0,
+            last: 0,
             limit: header_limit,
             globals: Pax::default(),
             ended: false,
@@ -287,7 +290,7 @@ impl Members {
         let ahead = at.saturating_sub(self.stream.position());
         self.stream
             .skip(ahead)
-            .map_err(|source| TarError::read(at, source, "member"))?;
+            .map_err(|source| TarError::read(self.last, source, "member"))?;
         let bytes = self
             .stream
             .fill(BLOCK as usize)
@@ -295,19 +298,20 @@ impl Members {
         if bytes.is_empty() {
             return Ok(None);
         }
-        let Some(block) = bytes.get(..BLOCK as usize) else {
+        let block = bytes.get(..BLOCK as usize).unwrap_or(bytes);
+        if block.iter().all(|&byte| byte == 0) {
+            return Ok(None);
+        }
+        if block.len() < BLOCK as usize {
             return Err(TarError::Truncated {
                 offset: at,
                 what: "header",
             });
-        };
-        if block.iter().all(|&byte| byte == 0) {
-            return Ok(None);
         }
         let mut header = tar::Header::new_old();
         header.as_mut_bytes().copy_from_slice(block);
         self.stream.consume(BLOCK as usize);
-        self.next = at + BLOCK;
+        (self.last, self.next) = (at, at + BLOCK);
         // Both sums are in use: of unsigned and of signed bytes.
         let wanted = number::header(&header.as_old().cksum);
         let bytes = header.as_bytes();
@@ -433,10 +437,8 @@ impl Members {
             }
         }
         // Kinds without content may still carry a size; nothing is stored for it (as in the
-        // archive/tar package of Go, which makes and reads most layers). Dump directories do
-        // store their listing.
-        let has_data =
-            matches!(kind, MemberKind::Regular | MemberKind::Other(_)) || old.linkflag[0] == b'D';
+        // archive/tar package of Go, which makes and reads most layers).
+        let has_data = !matches!(old.linkflag[0], b'1'..=b'6');
         let size = if has_data {
             pax.size.unwrap_or(size)
         } else {

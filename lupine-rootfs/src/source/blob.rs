@@ -408,20 +408,26 @@ impl Ahead {
                     }
                 }
             }
-            let last = filled < PIECE;
             piece.truncate(filled);
-            // A closed channel means that nobody wants the rest.
-            if sender.send(Ok(piece)).is_err() {
-                return;
+            // An empty piece says that the end was reached in good order. A closed channel means
+            // that nobody wants the rest.
+            let pieces = match failure {
+                Some(error) if filled == 0 => vec![Err(error)],
+                Some(error) => vec![Ok(piece), Err(error)],
+                None if filled == 0 => vec![Ok(piece)],
+                None => {
+                    if sender.send(Ok(piece)).is_err() {
+                        return;
+                    }
+                    continue;
+                }
+            };
+            for piece in pieces {
+                if sender.send(piece).is_err() {
+                    return;
+                }
             }
-            if let Some(error) = failure {
-                let _ = sender.send(Err(error));
-                return;
-            }
-            if last {
-                let _ = sender.send(Ok(Vec::new()));
-                return;
-            }
+            return;
         }
     }
 }
@@ -444,5 +450,38 @@ impl Read for Ahead {
         let read = (&self.current[self.taken..]).read(buffer)?;
         self.taken += read;
         Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Yields bytes, then an error.
+    struct Breaks(usize);
+
+    impl Read for Breaks {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            if self.0 == 0 {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+            let count = self.0.min(buffer.len());
+            self.0 -= count;
+            Ok(count)
+        }
+    }
+
+    #[test]
+    fn an_error_arrives_behind_the_bytes_before_it() {
+        for len in [0, 1, PIECE - 1, PIECE, PIECE + 1, 3 * PIECE] {
+            let mut bytes = Vec::new();
+            let error = Ahead::new(Breaks(len)).unwrap().read_to_end(&mut bytes);
+            assert_eq!(error.unwrap_err().kind(), io::ErrorKind::InvalidData);
+            assert_eq!(bytes.len(), len);
+            let mut whole = Vec::new();
+            let reader = io::repeat(7).take(len as u64);
+            Ahead::new(reader).unwrap().read_to_end(&mut whole).unwrap();
+            assert_eq!(whole, vec![7; len]);
+        }
     }
 }

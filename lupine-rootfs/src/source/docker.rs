@@ -12,7 +12,7 @@ use crate::source::layer::Layer;
 use crate::source::limits::{Limit, Limits};
 use crate::source::oci::{Choice, json};
 use crate::source::store::Store;
-use crate::source::{Parts, check_platform, pair_layers};
+use crate::source::{Parts, check_platform, pair_layers, shown};
 
 /// An entry of `manifest.json`.
 #[derive(Debug, Deserialize)]
@@ -35,14 +35,14 @@ impl Entry {
 
     fn label(&self) -> String {
         match self.tags() {
-            [] => self.config.clone(),
-            tags => tags.join(" = "),
+            [] => shown(&self.config),
+            tags => shown(&tags.join(" = ")),
         }
     }
 }
 
 /// Whether a reference names a tag: in full, without the tag `latest`, or without the registry.
-fn is_named(tag: &str, reference: &str) -> bool {
+pub(crate) fn is_named(tag: &str, reference: &str) -> bool {
     let full = |name: &str| {
         let last = name.rsplit('/').next().unwrap_or(name);
         let name = if last.contains(':') {
@@ -106,7 +106,7 @@ pub(crate) fn open(store: &Store, choice: &Choice<'_>) -> Result<Parts, SourceEr
             })?,
     };
     let text = store.json(&entry.config, Expected::default(), limits)?;
-    let document: Document = json(&entry.config, &text)?;
+    let document: Document = json(&shown(&entry.config), &text)?;
     let diff_ids = document.rootfs.diff_ids.clone();
     let config = ImageConfig::from(document);
     check_platform(&store.name(), choice.platform, &config)?;
@@ -115,7 +115,7 @@ pub(crate) fn open(store: &Store, choice: &Choice<'_>) -> Result<Parts, SourceEr
     let mut layers = Vec::new();
     for (number, (path, diff_id)) in paths.iter().zip(diff_ids).enumerate() {
         layers.push(Layer {
-            name: format!("layer {} ({path})", number + 1),
+            name: format!("layer {} ({})", number + 1, shown(path)),
             blob: store.part(path)?,
             expected: Expected::default(),
             diff_id,
@@ -143,7 +143,7 @@ fn open_repositories(store: &Store, choice: &Choice<'_>) -> Result<Parts, Source
             tags.iter().map(image)
         })
         .collect();
-    let labels = || images.iter().map(|(tag, _)| tag.clone()).collect();
+    let labels = || images.iter().map(|(tag, _)| shown(tag)).collect();
     let (tag, id) = match (choice.reference, &*images) {
         (None, [one]) => one,
         (None, []) => {
@@ -177,11 +177,11 @@ fn open_repositories(store: &Store, choice: &Choice<'_>) -> Result<Parts, Source
             return Err(too_many_layers(store, limits));
         }
         let text = layer_json(store, &id, limits)?;
-        let document: Document = json(&format!("{id}/json"), &text)?;
+        let document: Document = json(&format!("{}/json", shown(&id)), &text)?;
         next = document.parent.clone().filter(|parent| !parent.is_empty());
         config.get_or_insert_with(|| ImageConfig::from(document));
         layers.push(Layer {
-            name: id.clone(),
+            name: shown(&id),
             blob: store.part(&format!("{id}/layer.tar"))?,
             expected: Expected::default(),
             diff_id: Expected::default(),

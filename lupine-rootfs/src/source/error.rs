@@ -157,7 +157,7 @@ pub enum SourceError {
         source: TarError,
     },
     /// An entry cannot be put into the tree.
-    #[error("{layer}: cannot place entry `{}`", .path.escape_ascii())]
+    #[error("{layer}: cannot place entry `{}`", brief(.path))]
     Place {
         /// Which layer.
         layer: String,
@@ -237,6 +237,14 @@ pub enum PlaceError {
     /// The sparse map contradicts itself.
     #[error(transparent)]
     Content(#[from] ContentError),
+}
+
+/// A path of an image's choice as a message shows it.
+fn brief(path: &[u8]) -> String {
+    match path.get(..200) {
+        Some(start) if path.len() > 200 => format!("{}...", start.escape_ascii()),
+        _ => path.escape_ascii().to_string(),
+    }
 }
 
 fn list(names: &[String]) -> String {

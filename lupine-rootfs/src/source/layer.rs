@@ -136,7 +136,9 @@ impl Layer {
         while let Some(member) = members.next().map_err(tar)? {
             report.entries += 1;
             let xattrs = member.xattrs.iter();
-            let memory = member.path.len()
+            // Directories are in the tree anyway, so only the last part of a path is new.
+            let name = member.path.split(|&byte| byte == b'/').next_back();
+            let memory = name.map_or(0, <[u8]>::len)
                 + member.link.len()
                 + xattrs
                     .map(|(name, value)| name.len() + value.len())

@@ -139,6 +139,19 @@ pub(crate) struct Parts {
     pub(crate) reference: Option<String>,
 }
 
+/// A name of an image's choice as a message shows it: without control characters, and not long.
+pub(crate) fn shown(name: &str) -> String {
+    let mut text: String = name
+        .chars()
+        .take(200)
+        .flat_map(char::escape_debug)
+        .collect();
+    if name.chars().nth(200).is_some() {
+        text.push_str("...");
+    }
+    text
+}
+
 /// Sees that the image is for the platform asked for.
 fn check_platform(
     container: &str,
@@ -149,7 +162,7 @@ fn check_platform(
         Some(found) if !wanted.accepts(found) => Err(SourceError::Platform {
             container: container.to_owned(),
             wanted: wanted.to_string(),
-            available: vec![found.to_string()],
+            available: vec![shown(&found.to_string())],
         }),
         _ => Ok(()),
     }
@@ -264,7 +277,7 @@ impl Image {
             return Err(unrecognised(found));
         }
         if options.format != Some(Format::Tar) {
-            if let Some(store) = Store::scan(&blob, &options.limits)? {
+            if let Some(store) = Store::scan(&blob, options.format.is_some(), &options.limits)? {
                 let format = match options.format {
                     Some(format) => Some(format),
                     None => detect(&store, &options.limits)?,
@@ -420,6 +433,7 @@ impl Image {
         field(b"lupine-rootfs 1");
         field(format!("{:?} {:?}", self.options.devices, self.options.owner).as_bytes());
         field(self.documents.as_deref().unwrap_or_default().as_bytes());
+        field(format!("{:?}", self.config).as_bytes());
         for source in &self.sources {
             let digest = match source {
                 Source::Layer(layer) => match &layer.expected.digest {

@@ -1,7 +1,7 @@
 //! OCI image layouts: from `index.json` over nested indexes to the manifest of one platform, its
 //! configuration and its layers.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use oci_spec::image::{Arch, Descriptor, ImageIndex, ImageManifest, MediaType, Os};
 use serde::de::DeserializeOwned;
@@ -12,7 +12,7 @@ use crate::source::error::SourceError;
 use crate::source::layer::Layer;
 use crate::source::limits::Limits;
 use crate::source::store::Store;
-use crate::source::{Parts, Platform, check_platform, pair_layers};
+use crate::source::{Parts, Platform, check_platform, docker, pair_layers, shown};
 
 /// Which image of a layout is meant.
 #[derive(Debug)]
@@ -92,10 +92,10 @@ fn platform(descriptor: &Descriptor) -> Option<Platform> {
 /// How messages name an image: by its reference, else by its digest.
 fn label(descriptor: &Descriptor) -> String {
     let name = NAMES.iter().find_map(|name| annotation(descriptor, name));
-    let name = name.unwrap_or(descriptor.digest().as_ref());
+    let name = shown(name.unwrap_or(descriptor.digest().as_ref()));
     match platform(descriptor) {
-        Some(platform) => format!("{name} ({platform})"),
-        None => name.to_owned(),
+        Some(platform) => format!("{name} ({})", shown(&platform.to_string())),
+        None => name,
     }
 }
 
@@ -103,7 +103,8 @@ fn is_named(descriptor: &Descriptor, reference: &str) -> bool {
     descriptor.digest().as_ref() == reference
         || NAMES
             .iter()
-            .any(|name| annotation(descriptor, name) == Some(reference))
+            .filter_map(|name| annotation(descriptor, name))
+            .any(|name| name == reference || docker::is_named(name, reference))
 }
 
 /// Descends from an index to one manifest.
@@ -147,8 +148,9 @@ fn choose(
             .filter(|found| platform(found).is_none_or(|found| choice.platform.accepts(&found)))
             .collect();
         // The same image may have several names.
-        let mut distinct = fitting.clone();
-        distinct.dedup_by_key(|found| found.digest());
+        let mut seen = HashSet::new();
+        let mut distinct = fitting;
+        distinct.retain(|found| seen.insert(found.digest()));
         let found = match *distinct {
             [one] => one.clone(),
             [] if named.is_empty() => {
@@ -201,7 +203,7 @@ fn check_layer_type(what: &str, media_type: &MediaType) -> Result<(), SourceErro
     if name.ends_with("+encrypted") {
         return Err(SourceError::Encrypted {
             what: what.to_owned(),
-            media_type: name.to_owned(),
+            media_type: shown(name),
         });
     }
     let known = name.starts_with("application/vnd.oci.image.layer.")
@@ -212,7 +214,7 @@ fn check_layer_type(what: &str, media_type: &MediaType) -> Result<(), SourceErro
     }
     Err(SourceError::MediaType {
         what: what.to_owned(),
-        media_type: name.to_owned(),
+        media_type: shown(name),
         expected: "a file system layer",
     })
 }

@@ -13,6 +13,7 @@ use crate::source::compression::Compression;
 use crate::source::digest::Expected;
 use crate::source::error::{PlaceError, SourceError};
 use crate::source::limits::{Limit, Limits};
+use crate::source::shown;
 
 /// The named parts of an image.
 #[derive(Debug)]
@@ -46,7 +47,12 @@ const MAX_LINKS: usize = 8;
 impl Store {
     /// Finds the parts of an archive. `None` if it is not the archive of an image: one of its
     /// members could not be a part of any.
-    pub(crate) fn scan(blob: &Blob, limits: &Limits) -> Result<Option<Self>, SourceError> {
+    /// `certain`: it is known to be one, whatever its members are called.
+    pub(crate) fn scan(
+        blob: &Blob,
+        certain: bool,
+        limits: &Limits,
+    ) -> Result<Option<Self>, SourceError> {
         let outer = Arc::new(blob.clone());
         let opened = blob.unpack(Unpack {
             what: blob.name(),
@@ -78,7 +84,7 @@ impl Store {
             let Ok(path) = TreePath::new(&member.path) else {
                 return Ok(None);
             };
-            if !could_be_part(&path) {
+            if !certain && !could_be_part(&path) {
                 return Ok(None);
             }
             count += 1;
@@ -169,7 +175,7 @@ impl Store {
     pub(crate) fn part(&self, name: &str) -> Result<Blob, SourceError> {
         let missing = || SourceError::Missing {
             container: self.name(),
-            part: name.to_owned(),
+            part: shown(name),
             hint: ": the image is incomplete",
         };
         let path = TreePath::new(name).map_err(|error| SourceError::Place {
@@ -220,17 +226,12 @@ fn could_be_part(path: &TreePath) -> bool {
     let Some(first) = components.next() else {
         return true;
     };
-    let known = [
-        &b"blobs"[..],
-        b"oci-layout",
-        b"index.json",
-        b"manifest.json",
-        b"repositories",
-    ];
-    let stem = [&b".tar"[..], b".json", b".tar.gz"]
-        .iter()
-        .find_map(|end| first.strip_suffix(*end))
-        .unwrap_or(first);
-    let hex = stem.strip_prefix(b"sha256:").unwrap_or(stem);
+    // Parts at the top that some tools name as they like.
+    let ends = [&b".json"[..], b".tar", b".tar.gz", b".tgz", b".tar.zst"];
+    if components.next().is_none() && ends.iter().any(|end| first.ends_with(end)) {
+        return true;
+    }
+    let known = [&b"blobs"[..], b"oci-layout", b"repositories"];
+    let hex = first.strip_prefix(b"sha256:").unwrap_or(first);
     known.contains(&first) || hex.len() == 64 && hex.iter().all(u8::is_ascii_hexdigit)
 }
