@@ -41,6 +41,12 @@ pub enum PathError {
         /// The path as given.
         path: Vec<u8>,
     },
+    /// What should be one component is several, or none.
+    #[error("`{}` is not the name of one file", .name.escape_ascii())]
+    NotAName {
+        /// The name as given.
+        name: Vec<u8>,
+    },
     /// More than [`MAX_DEPTH`] components.
     #[error("path of {depth} components: at most {MAX_DEPTH} are supported")]
     TooDeep {

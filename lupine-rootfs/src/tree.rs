@@ -14,14 +14,18 @@
 //! brought, wherever in its own layer the marker stands.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map;
 use std::fmt;
 
 use thiserror::Error;
 
 use crate::content::{Content, ContentSink, ContentSource, DeliverError, Request, SourceId};
 use crate::inode::{Inode, Kind, Metadata};
-use crate::path::{MAX_DEPTH, MAX_NAME, PathError, TreePath};
+use crate::path::{MAX_DEPTH, PathError, TreePath};
+
+mod layers;
+mod walk;
+
+pub use walk::Walk;
 
 /// Number of an inode within its tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,6 +48,9 @@ struct Entry {
 
 /// The last inode reached on a path, and the names left over.
 type Reached = (InodeId, Vec<Box<[u8]>>);
+
+/// A directory and a name in it.
+type Place = (InodeId, Box<[u8]>);
 
 type Entries = BTreeMap<Box<[u8]>, Entry>;
 
@@ -323,17 +330,6 @@ impl FileTree {
         }
     }
 
-    /// Every entry, parents before children, siblings in the order of their name bytes; the root
-    /// first, with the empty path. A file with several names comes once for each.
-    pub fn walk(&self) -> Walk<'_> {
-        Walk {
-            tree: self,
-            stack: Vec::new(),
-            path: Vec::new(),
-            started: false,
-        }
-    }
-
     /// Adds a source of contents.
     ///
     /// # Panics
@@ -375,6 +371,43 @@ impl FileTree {
         self.entries_mut(parent)
             .insert(name, Entry { inode: id, layer });
         Ok(id)
+    }
+
+    /// Puts `inode` into a directory under a name.
+    pub(crate) fn insert_child(
+        &mut self,
+        directory: InodeId,
+        name: &[u8],
+        inode: Inode,
+    ) -> Result<InodeId, TreeError> {
+        check_name(name)?;
+        let layer = self.layer;
+        self.unlink(directory, name);
+        let id = self.allocate(inode, directory)?;
+        self.entries_mut(directory)
+            .insert(name.into(), Entry { inode: id, layer });
+        Ok(id)
+    }
+
+    /// Gives a file a further name in a directory.
+    pub(crate) fn link_child(
+        &mut self,
+        directory: InodeId,
+        name: &[u8],
+        target: InodeId,
+    ) -> Result<(), TreeError> {
+        check_name(name)?;
+        let layer = self.layer;
+        self.slot_mut(target).links += 1;
+        self.unlink(directory, name);
+        self.entries_mut(directory).insert(
+            name.into(),
+            Entry {
+                inode: target,
+                layer,
+            },
+        );
+        Ok(())
     }
 
     /// Gives `target` a further name, in place of what `path` named before.
@@ -469,51 +502,6 @@ impl FileTree {
             Some((parent, name)) => self.unlink(parent, &name),
             None => false,
         })
-    }
-
-    /// Starts a new layer: what is in the tree now is what whiteouts of that layer can hide.
-    pub fn begin_layer(&mut self) {
-        self.layer += 1;
-    }
-
-    /// Removes what earlier layers put at `path`, with all below it that is theirs; what the
-    /// current layer put there stays. Links in parents are followed. Returns whether anything of
-    /// that name was hidden.
-    ///
-    /// # Errors
-    /// [`TreeError::Root`] for the root, [`TreeError::SymlinkLoop`].
-    pub fn whiteout(&mut self, path: &TreePath) -> Result<bool, TreeError> {
-        let Some((parent, name)) = self.existing(path)? else {
-            return Ok(false);
-        };
-        let Some(inode) = self.child(parent, &name) else {
-            return Ok(false);
-        };
-        self.prune(inode);
-        let lower = self.entry_layer(parent, &name) < self.layer;
-        if lower && self.child_count(inode) == 0 {
-            self.unlink(parent, &name);
-        }
-        Ok(lower)
-    }
-
-    /// Empties the directory at `path` of what earlier layers put there; what the current layer
-    /// put there stays. Links in parents are followed; nothing happens where no directory is.
-    ///
-    /// # Errors
-    /// [`TreeError::SymlinkLoop`].
-    pub fn make_opaque(&mut self, path: &TreePath) -> Result<(), TreeError> {
-        if path.is_root() {
-            self.prune(Self::ROOT);
-            return Ok(());
-        }
-        let Some((parent, name)) = self.existing(path)? else {
-            return Ok(());
-        };
-        if let Some(inode) = self.child(parent, &name) {
-            self.prune(inode);
-        }
-        Ok(())
     }
 
     /// Has the sources deliver the contents of `inodes` (regular files; others are skipped) into
@@ -627,7 +615,7 @@ impl FileTree {
     }
 
     /// The directory and name `path` stands for, missing parents made; `None` for the root.
-    fn place(&mut self, path: &TreePath) -> Result<Option<(InodeId, Box<[u8]>)>, TreeError> {
+    fn place(&mut self, path: &TreePath) -> Result<Option<Place>, TreeError> {
         let Some((parent, name)) = path.split_last() else {
             return Ok(None);
         };
@@ -639,20 +627,7 @@ impl FileTree {
                 at = self.parent(at);
                 continue;
             }
-            if name.len() > MAX_NAME {
-                let len = name.len();
-                return Err(PathError::NameTooLong {
-                    path: name.into_vec(),
-                    len,
-                }
-                .into());
-            }
-            if name.contains(&0) {
-                return Err(PathError::ZeroByte {
-                    path: name.into_vec(),
-                }
-                .into());
-            }
+            check_name(&name)?;
             at = match self.child(at, &name) {
                 Some(existing) => existing,
                 None => {
@@ -687,7 +662,7 @@ impl FileTree {
     }
 
     /// The directory and name of an existing entry; `None` where nothing is.
-    fn existing(&self, path: &TreePath) -> Result<Option<(InodeId, Box<[u8]>)>, TreeError> {
+    fn existing(&self, path: &TreePath) -> Result<Option<Place>, TreeError> {
         let Some((parent, name)) = path.split_last() else {
             return Err(TreeError::Root { kind: "whiteout" });
         };
@@ -698,51 +673,6 @@ impl FileTree {
             Ok(_) | Err(TreeError::NotADirectory { .. }) => Ok(None),
             Err(error) => Err(error),
         }
-    }
-
-    /// Removes what earlier layers put below a directory. Iterative, and each directory at most
-    /// once per layer, so that repeated markers cost no more than the tree is large.
-    fn prune(&mut self, directory: InodeId) {
-        let layer = self.layer;
-        let mut open = vec![(directory, false)];
-        while let Some((at, children_done)) = open.pop() {
-            let Some(found) = &mut self.slot_mut(at).directory else {
-                continue;
-            };
-            if found.opaque_in == Some(layer) {
-                continue;
-            }
-            if !children_done {
-                let children: Vec<InodeId> = found.entries.values().map(|e| e.inode).collect();
-                open.push((at, true));
-                open.extend(children.into_iter().map(|child| (child, false)));
-                continue;
-            }
-            let lower: Vec<(Box<[u8]>, InodeId)> = found
-                .entries
-                .iter()
-                .filter(|(_, entry)| entry.layer < layer)
-                .map(|(name, entry)| (name.clone(), entry.inode))
-                .collect();
-            found.opaque_in = Some(layer);
-            for (name, inode) in lower {
-                // A directory that now holds entries of this layer only stays as their parent.
-                if self.child_count(inode) == 0 {
-                    self.unlink(at, &name);
-                }
-            }
-        }
-    }
-
-    fn entry_layer(&self, directory: InodeId, name: &[u8]) -> u32 {
-        let entries = self
-            .slot(directory)
-            .directory
-            .as_ref()
-            .map(|found| &found.entries);
-        entries
-            .and_then(|entries| entries.get(name))
-            .map_or(0, |entry| entry.layer)
     }
 
     /// Removes a name, and the inodes that no name stands for any more. Iterative.
@@ -835,46 +765,13 @@ impl FileTree {
     }
 }
 
-/// Iterator of [`FileTree::walk`].
-#[derive(Debug)]
-pub struct Walk<'a> {
-    tree: &'a FileTree,
-    /// Open directories: the rest of their entries, and the length of their path.
-    stack: Vec<(btree_map::Iter<'a, Box<[u8]>, Entry>, usize)>,
-    path: Vec<u8>,
-    started: bool,
-}
-
-impl Iterator for Walk<'_> {
-    type Item = (TreePath, InodeId);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if !self.started {
-            self.started = true;
-            self.open(FileTree::ROOT);
-            return Some((TreePath::root(), FileTree::ROOT));
-        }
-        loop {
-            let (entries, len) = self.stack.last_mut()?;
-            let Some((name, entry)) = entries.next() else {
-                self.stack.pop();
-                continue;
-            };
-            self.path.truncate(*len);
-            if !self.path.is_empty() {
-                self.path.push(b'/');
-            }
-            self.path.extend_from_slice(name);
-            self.open(entry.inode);
-            return Some((TreePath::from_clean(self.path.clone()), entry.inode));
-        }
+/// Whether a name is one component.
+fn check_name(name: &[u8]) -> Result<(), PathError> {
+    let path = TreePath::new(name)?;
+    if path.as_bytes() == name && !name.contains(&b'/') && !name.is_empty() {
+        return Ok(());
     }
-}
-
-impl Walk<'_> {
-    fn open(&mut self, inode: InodeId) {
-        if let Some(directory) = &self.tree.slot(inode).directory {
-            self.stack.push((directory.entries.iter(), self.path.len()));
-        }
-    }
+    Err(PathError::NotAName {
+        name: name.to_vec(),
+    })
 }

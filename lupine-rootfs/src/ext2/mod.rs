@@ -7,12 +7,15 @@
 
 mod block_map;
 mod bytes;
+mod check;
 mod directory;
 pub mod disk_inode;
 mod error;
 mod geometry;
 pub mod group;
 pub mod htree;
+mod image;
+mod image_tree;
 mod layout;
 mod options;
 mod output;
@@ -21,6 +24,9 @@ pub mod superblock;
 mod writer;
 pub mod xattr;
 
+pub use check::{CheckError, Problem, Problems, check};
 pub use error::{Diagnostic, Diagnostics, WriteError};
+pub use image::{DirectoryEntry, Image, ImageError, ReadAt};
+pub use image_tree::{ImageTreeError, read_tree};
 pub use options::{BlockSize, BlockSizeError, Options, Size};
 pub use writer::{Report, write_image, write_seek, write_stream};

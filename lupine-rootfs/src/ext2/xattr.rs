@@ -146,6 +146,73 @@ pub(crate) fn encode(xattrs: &Xattrs, references: u32, block: usize) -> Vec<u8> 
     bytes
 }
 
+/// The attributes of a block; unknown prefixes are left out. `None` when the block is damaged.
+pub(crate) fn decode(bytes: &[u8]) -> Option<Xattrs> {
+    let mut xattrs = Xattrs::new();
+    for (index, name, value) in entries(bytes)? {
+        let Some(name) = full_name(index, name) else {
+            continue;
+        };
+        let value = match index {
+            2 | 3 => acl_from_disk(value)?,
+            _ => value.to_vec(),
+        };
+        xattrs.insert(name, value);
+    }
+    Some(xattrs)
+}
+
+/// An entry on disk: prefix number, rest of the name, value.
+pub(crate) type DiskEntry<'a> = (u8, &'a [u8], &'a [u8]);
+
+/// The entries of a block; `None` when the block is damaged.
+pub(crate) fn entries(bytes: &[u8]) -> Option<Vec<DiskEntry<'_>>> {
+    if bytes.len() < HEADER || get_u32(bytes, 0) != MAGIC || get_u32(bytes, 8) != 1 {
+        return None;
+    }
+    let mut found = Vec::new();
+    let mut at = HEADER;
+    // Four zero bytes end the list.
+    while get_u32(bytes.get(at..at + 4)?, 0) != 0 {
+        let head = bytes.get(at..at + 16)?;
+        let name = bytes.get(at + 16..at + 16 + usize::from(head[0]))?;
+        let start = usize::from(get_u16(head, 2));
+        let len = usize::try_from(get_u32(head, 8)).ok()?;
+        // Values in blocks of their own or in inodes are features ext2 has not.
+        if get_u32(head, 4) != 0 {
+            return None;
+        }
+        let value = match len {
+            0 => &[],
+            _ => bytes.get(start..start.checked_add(len)?)?,
+        };
+        found.push((head[1], name, value));
+        at += (16 + name.len()).next_multiple_of(4);
+    }
+    Some(found)
+}
+
+/// `h_refcount` of a block.
+pub(crate) fn references(bytes: &[u8]) -> u32 {
+    get_u32(bytes, 4)
+}
+
+/// Whether a block can be read, and the hashes of its entries are right.
+pub(crate) fn is_sound(bytes: &[u8]) -> bool {
+    let Some(found) = entries(bytes) else {
+        return false;
+    };
+    let mut at = HEADER;
+    found.into_iter().all(|(_, name, value)| {
+        let stored = get_u32(bytes, at + 12);
+        at += (16 + name.len()).next_multiple_of(4);
+        let mut padded = value.to_vec();
+        padded.resize(value.len().next_multiple_of(4), 0);
+        // Zero stands for a hash that was not computed; bytes beyond ASCII hash in two ways.
+        stored == 0 || !name.is_ascii() || stored == entry_hash(name, &padded)
+    })
+}
+
 /// The hash of one entry over its name and its value padded to words. Name bytes count as signed,
 /// as `e2fsck` takes them.
 pub(crate) fn entry_hash(name: &[u8], padded_value: &[u8]) -> u32 {
