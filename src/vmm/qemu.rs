@@ -35,10 +35,7 @@ pub fn arguments(machine: &Machine, accel: Accel) -> Vec<OsString> {
         "-accel",
         accel.name(),
         "-cpu",
-        match accel {
-            Accel::Kvm => "host",
-            Accel::Tcg => "max",
-        },
+        cpu_model(accel),
     ]
     .map(OsString::from)
     .into();
@@ -72,6 +69,14 @@ pub fn arguments(machine: &Machine, accel: Accel) -> Vec<OsString> {
         add("-device", "virtio-net-device,netdev=net0".into());
     }
     args
+}
+
+/// The processor that guests see: everything that is there.
+pub(super) fn cpu_model(accel: Accel) -> &'static str {
+    match accel {
+        Accel::Kvm => "host",
+        Accel::Tcg => "max",
+    }
 }
 
 /// A value for QEMU's option syntax, in which a comma ends a value and two are one.
