@@ -17,7 +17,8 @@ use lupine::guest::init::HELLO_GREETING;
 use lupine::guest::{ByteString, InitConfig, Step};
 use lupine::process::{Cancel, ProcessError, Task, find_program};
 use lupine::vmm::{
-    Accel, Drive, DriveMode, GuestExit, HealthCheck, Machine, Probe, Vm, VmError, http_get,
+    Accel, Drive, DriveMode, GuestExit, HealthCheck, Machine, Probe, Vm, VmError, free_port,
+    http_get,
 };
 
 fn kernel() -> Option<PathBuf> {
@@ -68,14 +69,6 @@ fn boot(machine: &Machine) -> Vm {
     Vm::boot(machine, Accel::Tcg, &Cancel::new()).unwrap()
 }
 
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
-}
-
 fn runs(pid: u32) -> bool {
     fs::exists(format!("/proc/{pid}")).unwrap()
 }
@@ -109,7 +102,7 @@ fn hello_answers_over_http_and_ends_when_asked() {
         return;
     };
     let before = fs::read(dir.path().join("root.ext2")).unwrap();
-    let machine = machine.forward(free_port(), 80);
+    let machine = machine.forward(free_port().unwrap(), 80);
     let mut vm = boot(&machine);
     let pid = vm.id();
     let readiness = vm
@@ -260,7 +253,7 @@ fn a_program_that_hangs_is_ended_at_its_limit() {
     let Some((machine, _dir)) = machine(&["/hello", "81"]) else {
         return;
     };
-    let machine = machine.forward(free_port(), 80);
+    let machine = machine.forward(free_port().unwrap(), 80);
     let limit = Duration::from_secs(8);
     for probe in [
         Probe::http(80, "/"),
@@ -307,6 +300,40 @@ fn a_cancelled_machine_ends() {
     );
     assert!(begin.elapsed() < Duration::from_secs(15));
     assert!(!runs(pid));
+}
+
+#[test]
+fn a_program_that_does_not_want_to_end_is_made_to() {
+    let script = "trap '' TERM INT; echo deaf; while :; do sleep 1; done";
+    let Some((machine, _dir)) = machine(&["/bin/sh", "-c", script]) else {
+        return;
+    };
+    let mut vm = boot(&machine);
+    let pid = vm.id();
+    let check = HealthCheck::new(Probe::Console {
+        text: "deaf".into(),
+    });
+    vm.wait_ready(&check, |_| {}).unwrap();
+    assert_eq!(vm.stop(|_| {}).unwrap(), None);
+    assert!(!runs(pid));
+}
+
+#[test]
+fn an_interactive_program_reads_the_console() {
+    let Some(kernel) = kernel() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let script = "echo ready; read -r a; read -r b; echo \"<$a><$b>\"; trap 'exit 9' INT; sleep 99";
+    let mut config = config(&["/bin/sh", "-c", script]);
+    config.interactive = true;
+    let machine = Machine::new(kernel, image(dir.path(), &config));
+    let mut vm = boot(&machine);
+    let line = |text: &str| HealthCheck::new(Probe::Console { text: text.into() });
+    vm.wait_ready(&line("ready"), |_| {}).unwrap();
+    vm.send(b"one\ntwo words\n");
+    vm.wait_ready(&line("<one><two words>"), |_| {}).unwrap();
+    vm.send(b"\x03");
+    let exit = vm.wait(Some(Duration::from_secs(30)), |_| {}).unwrap();
+    assert_eq!(exit, GuestExit::Status(9));
 }
 
 #[test]

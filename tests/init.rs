@@ -81,6 +81,28 @@ fn a_program_runs_and_its_end_is_reported() {
 }
 
 #[test]
+fn a_kernel_without_kernel_mode_programs_runs_them_in_user_mode() {
+    let mut config = script("echo runs");
+    config.kml = Some(0x4b4d_4c00);
+    let Some(output) = run(&config) else { return };
+    assert!(text(&output).contains("runs\n"), "{}", text(&output));
+}
+
+#[test]
+fn even_the_shortest_program_has_started() {
+    for _ in 0..20 {
+        let Some(output) = run(&script("")) else {
+            return;
+        };
+        let text = text(&output);
+        assert!(
+            text.contains("started\n") && text.contains("status=0\n"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
 fn a_signal_is_reported() {
     let Some(output) = run(&script("kill -9 $$")) else {
         return;

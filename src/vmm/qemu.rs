@@ -3,7 +3,8 @@
 //! Device descriptions go by the kernel command line (`acpi=off`), so that the guest needs no
 //! ACPI; this needs `CONFIG_VIRTIO_MMIO_CMDLINE_DEVICES`. The interval timer and the interrupt
 //! controller of the PC stay, because without a clock of the hypervisor the guest calibrates the
-//! TSC by them. See QEMU's docs/system/i386/microvm.rst.
+//! TSC by them. A host without room for the guest's writes is an I/O error in the guest, where
+//! QEMU's default would stop the machine without a word. See QEMU's docs/system/i386/microvm.rst.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
@@ -56,7 +57,7 @@ pub fn arguments(machine: &Machine, accel: Accel) -> Vec<OsString> {
         add("-drive", value);
         add(
             "-device",
-            format!("virtio-blk-device,drive=drive{n}").into(),
+            format!("virtio-blk-device,drive=drive{n},werror=report,rerror=report").into(),
         );
     }
     if machine.network {

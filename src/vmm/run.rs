@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::ErrorKind;
-use std::net::{SocketAddrV4, TcpListener};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
 use std::process::ExitStatus;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,8 +19,9 @@ use crate::process::{Cancel, Child, Event, Stream, Task};
 /// How often the cancel token and the health check are looked at.
 const STEP: Duration = Duration::from_millis(10);
 
-/// How long a machine may live on after its program ended or its kernel panicked.
-const LINGER: Duration = Duration::from_secs(5);
+/// How long a machine may live on after its program ended or its kernel panicked: it has writes to
+/// finish.
+const LINGER: Duration = Duration::from_secs(20);
 
 /// How long a program has to end after it was asked to.
 const GRACE: Duration = Duration::from_secs(5);
@@ -376,6 +377,16 @@ impl Drop for Attempts {
     fn drop(&mut self) {
         self.shared.abandoned.store(true, Ordering::Relaxed);
     }
+}
+
+/// A TCP port of 127.0.0.1 on which nobody listens at the moment.
+///
+/// # Errors
+/// There is none.
+pub fn free_port() -> std::io::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
+        .local_addr()?
+        .port())
 }
 
 /// Finds a taken port before the machine boots, because the VMM's message would come late and

@@ -41,6 +41,7 @@ static int interactive;
 static int optional; /* the directive at hand may fail */
 static int is_first; /* process 1 of the machine or of its namespace */
 static int failure_status = EXIT_INIT_FAILED;
+static int failure_pipe = -1; /* takes a byte when the program cannot be executed */
 
 /* ---- messages ---- */
 
@@ -146,6 +147,8 @@ static void failed(const char *step, const char *subject, const char *detail, lo
 		return;
 	if (is_first)
 		end_machine();
+	if (failure_pipe >= 0)
+		write_all(failure_pipe, "", 1);
 	sys(SYS_exit, failure_status);
 }
 
@@ -630,6 +633,7 @@ static void supervise(void)
 	enum { SIG_BLOCK = 0, WNOHANG = 1 };
 	u64 mask = 1ul << (SIGCHLD - 1) | 1ul << (SIGINT - 1) | 1ul << (SIGPWR - 1);
 	int status = 0, failure[2];
+	long ended = 0, told;
 	char byte;
 
 	for (size_t i = 0; i < LENGTH(PASSED_ON); i++)
@@ -638,35 +642,37 @@ static void supervise(void)
 	if (!interactive)
 		own_console();
 
-	/* The program inherits one end, which closes when it is executed. */
+	/* The child's end closes when the program is executed, after a byte where it cannot be. */
 	long result = sys(SYS_pipe2, failure, O_CLOEXEC);
 	if (result < 0)
 		failed("open", "a pipe", NULL, result);
 	long child = sys(SYS_fork);
 	if (child < 0)
 		failed("fork", arguments.items[0], NULL, child);
-	if (child == 0)
+	if (child == 0) {
+		failure_pipe = failure[1];
 		become_program(0);
+	}
 	sys(SYS_close, failure[1]);
-	while (sys(SYS_read, failure[0], &byte, 1) == -EINTR)
+	while ((told = sys(SYS_read, failure[0], &byte, 1)) == -EINTR)
 		;
 	sys(SYS_close, failure[0]);
-	/* A program that could not be executed has said so; its exit status follows. */
-	long ended = sys(SYS_wait4, child, &status, WNOHANG, NULL);
-	if (ended != child) {
+	if (told == 0) {
 		struct line line = { .used = 0 };
 		add(&line, "lupine-init: started");
 		print(&line);
 	}
-	while (ended != child) {
+	for (;;) {
+		do
+			ended = sys(SYS_wait4, -1, &status, WNOHANG, NULL);
+		while (ended > 0 && ended != child);
+		if (ended == child)
+			break;
 		long signal = sys(SYS_rt_sigtimedwait, &mask, NULL, NULL, sizeof mask);
 		if (signal == SIGINT || signal == SIGPWR)
 			sys(SYS_kill, child, SIGTERM); /* the console or the machine asks to end */
 		else if (signal > 0 && signal != SIGCHLD)
 			sys(SYS_kill, child, signal);
-		do
-			ended = sys(SYS_wait4, -1, &status, WNOHANG, NULL);
-		while (ended > 0 && ended != child);
 	}
 	report_end(status);
 }
