@@ -2,7 +2,11 @@
 
 mod bytes;
 pub mod config;
+mod fields;
 pub mod init;
+mod step;
 
 pub use bytes::ByteString;
-pub use config::{InitConfig, InitConfigError, Interface, Setup, Step, User};
+pub use config::{InitConfig, User};
+pub use fields::InitConfigError;
+pub use step::{Interface, Setup, Step};
