@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::console::{Console, GuestExit, Trouble};
+use super::console::{Console, GuestExit, Trouble, find};
 use super::error::VmError;
 use super::health::{HealthCheck, Probe};
 use super::machine::{Accel, Machine};
@@ -142,7 +142,7 @@ impl Vm {
         loop {
             let ended = self.step(&mut |line| {
                 if let Probe::Console { text } = &check.probe {
-                    seen |= contains(line, text.as_bytes());
+                    seen |= find(line, text.as_bytes()).is_some();
                 }
                 on_line(line);
             })?;
@@ -403,8 +403,4 @@ fn check_ports(machine: &Machine) -> Result<(), VmError> {
         );
     }
     Ok(())
-}
-
-fn contains(line: &[u8], text: &[u8]) -> bool {
-    text.is_empty() || line.windows(text.len()).any(|window| window == text)
 }
