@@ -233,6 +233,25 @@ fn a_panic_is_reported_in_the_kernels_words() {
 }
 
 #[test]
+fn a_kernel_that_does_not_fit_is_suspected() {
+    let Some((mut machine, _dir)) = machine(&["/hello"]) else {
+        return;
+    };
+    machine.memory_mib = 4;
+    let error = boot(&machine)
+        .wait(Some(Duration::from_secs(60)), |_| {})
+        .unwrap_err();
+    assert!(
+        matches!(error, VmError::Vanished { memory_mib: 4, .. }),
+        "{error}"
+    );
+    assert!(
+        error.to_string().contains("may not fit into 4 MiB"),
+        "{error}"
+    );
+}
+
+#[test]
 fn a_lack_of_memory_is_reported_as_such() {
     let script = "a=0123456789abcdef; while :; do a=$a$a; done";
     let Some((mut machine, _dir)) = machine(&["/bin/sh", "-c", script]) else {

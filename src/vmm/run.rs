@@ -306,7 +306,10 @@ impl Vm {
         }
         match exit {
             Some(exit) => Ok(exit),
-            None if status.success() => Err(VmError::Vanished { tail }),
+            None if status.success() => Err(VmError::Vanished {
+                memory_mib: self.machine.memory_mib,
+                tail,
+            }),
             None => {
                 let tail = String::from_utf8_lossy(&self.complaints).trim().to_owned();
                 Err(VmError::Vmm { status, tail })
