@@ -88,7 +88,7 @@ fn hello_is_ready_by_its_line_and_ends_well() {
         .unwrap();
     assert!(readiness.ready > Duration::from_millis(10));
     let exit = vm
-        .wait(Some(Duration::from_secs(30)), |line| {
+        .wait(Some(Duration::from_secs(120)), |line| {
             lines.push(line.to_vec());
         })
         .unwrap();
@@ -140,7 +140,7 @@ fn writes_stay_where_they_should() {
     });
     let mut vm = boot(&machine);
     assert_eq!(
-        vm.wait(Some(Duration::from_secs(60)), |_| {}).unwrap(),
+        vm.wait(Some(Duration::from_secs(120)), |_| {}).unwrap(),
         GuestExit::Status(0)
     );
     let tail = vm.console().tail();
@@ -167,7 +167,7 @@ fn a_status_other_than_zero_is_reported() {
         return;
     };
     let exit = boot(&machine)
-        .wait(Some(Duration::from_secs(30)), |_| {})
+        .wait(Some(Duration::from_secs(120)), |_| {})
         .unwrap();
     assert_eq!(exit, GuestExit::Status(1));
     let never = HealthCheck::new(Probe::Console {
@@ -196,7 +196,7 @@ fn a_missing_program_is_named() {
         return;
     };
     let error = boot(&machine)
-        .wait(Some(Duration::from_secs(30)), |_| {})
+        .wait(Some(Duration::from_secs(120)), |_| {})
         .unwrap_err();
     let VmError::Init { step, .. } = &error else {
         panic!("{error}")
@@ -221,7 +221,7 @@ fn a_panic_is_reported_in_the_kernels_words() {
         .unwrap();
     machine.drives[0].path = empty;
     let error = boot(&machine)
-        .wait(Some(Duration::from_secs(30)), |_| {})
+        .wait(Some(Duration::from_secs(120)), |_| {})
         .unwrap_err();
     let VmError::Panic { reason, .. } = &error else {
         panic!("{error}")
@@ -239,7 +239,7 @@ fn a_kernel_that_does_not_fit_is_suspected() {
     };
     machine.memory_mib = 4;
     let error = boot(&machine)
-        .wait(Some(Duration::from_secs(60)), |_| {})
+        .wait(Some(Duration::from_secs(120)), |_| {})
         .unwrap_err();
     assert!(
         matches!(error, VmError::Vanished { memory_mib: 4, .. }),
@@ -273,7 +273,6 @@ fn a_program_that_hangs_is_ended_at_its_limit() {
         return;
     };
     let machine = machine.forward(free_port().unwrap(), 80);
-    let limit = Duration::from_secs(8);
     for probe in [
         Probe::http(80, "/"),
         Probe::Tcp { port: 80 },
@@ -281,6 +280,11 @@ fn a_program_that_hangs_is_ended_at_its_limit() {
     ] {
         let mut vm = boot(&machine);
         let pid = vm.id();
+        let greeting = HealthCheck::new(Probe::Console {
+            text: HELLO_GREETING.into(),
+        });
+        vm.wait_ready(&greeting, |_| {}).unwrap();
+        let limit = vm.age() + Duration::from_secs(3);
         let check = HealthCheck::new(probe.clone()).within(limit);
         let error = vm.wait_ready(&check, |_| {}).unwrap_err();
         let VmError::NotReady { last, tail, .. } = &error else {
@@ -341,7 +345,8 @@ fn a_program_that_does_not_want_to_end_is_made_to() {
 fn an_interactive_program_reads_the_console() {
     let Some(kernel) = kernel() else { return };
     let dir = tempfile::tempdir().unwrap();
-    let script = "echo ready; read -r a; read -r b; echo \"<$a><$b>\"; trap 'exit 9' INT; sleep 99";
+    let script = "trap 'exit 9' INT; echo ready; read -r a; read -r b; echo \"<$a><$b>\"; \
+                  while :; do sleep 0.1; done";
     let mut config = config(&["/bin/sh", "-c", script]);
     config.interactive = true;
     let machine = Machine::new(kernel, image(dir.path(), &config));
@@ -351,7 +356,7 @@ fn an_interactive_program_reads_the_console() {
     vm.send(b"one\ntwo words\n");
     vm.wait_ready(&line("<one><two words>"), |_| {}).unwrap();
     vm.send(b"\x03");
-    let exit = vm.wait(Some(Duration::from_secs(30)), |_| {}).unwrap();
+    let exit = vm.wait(Some(Duration::from_secs(120)), |_| {}).unwrap();
     assert_eq!(exit, GuestExit::Status(9));
 }
 
@@ -399,7 +404,7 @@ fn what_is_no_kernel_is_the_vmms_to_say() {
     machine.kernel = dir.path().join("text");
     fs::write(&machine.kernel, "not a kernel\n").unwrap();
     let error = boot(&machine)
-        .wait(Some(Duration::from_secs(30)), |_| {})
+        .wait(Some(Duration::from_secs(120)), |_| {})
         .unwrap_err();
     assert!(matches!(error, VmError::Vmm { .. }), "{error}");
 }
