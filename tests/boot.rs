@@ -17,7 +17,8 @@ use lupine::guest::init::HELLO_GREETING;
 use lupine::guest::{ByteString, InitConfig, Step};
 use lupine::process::{Cancel, ProcessError, Task, find_program};
 use lupine::vmm::{
-    Accel, Drive, DriveMode, GuestExit, HealthCheck, Machine, Probe, Vm, VmError, http_get,
+    Accel, Drive, DriveMode, GuestExit, HealthCheck, Machine, Probe, Vm, VmError, free_port,
+    http_get,
 };
 
 fn kernel() -> Option<PathBuf> {
@@ -68,14 +69,6 @@ fn boot(machine: &Machine) -> Vm {
     Vm::boot(machine, Accel::Tcg, &Cancel::new()).unwrap()
 }
 
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
-}
-
 fn runs(pid: u32) -> bool {
     fs::exists(format!("/proc/{pid}")).unwrap()
 }
@@ -95,7 +88,7 @@ fn hello_is_ready_by_its_line_and_ends_well() {
         .unwrap();
     assert!(readiness.ready > Duration::from_millis(10));
     let exit = vm
-        .wait(Some(Duration::from_secs(30)), |line| {
+        .wait(Some(Duration::from_secs(120)), |line| {
             lines.push(line.to_vec());
         })
         .unwrap();
@@ -109,7 +102,7 @@ fn hello_answers_over_http_and_ends_when_asked() {
         return;
     };
     let before = fs::read(dir.path().join("root.ext2")).unwrap();
-    let machine = machine.forward(free_port(), 80);
+    let machine = machine.forward(free_port().unwrap(), 80);
     let mut vm = boot(&machine);
     let pid = vm.id();
     let readiness = vm
@@ -147,7 +140,7 @@ fn writes_stay_where_they_should() {
     });
     let mut vm = boot(&machine);
     assert_eq!(
-        vm.wait(Some(Duration::from_secs(60)), |_| {}).unwrap(),
+        vm.wait(Some(Duration::from_secs(120)), |_| {}).unwrap(),
         GuestExit::Status(0)
     );
     let tail = vm.console().tail();
@@ -174,7 +167,7 @@ fn a_status_other_than_zero_is_reported() {
         return;
     };
     let exit = boot(&machine)
-        .wait(Some(Duration::from_secs(30)), |_| {})
+        .wait(Some(Duration::from_secs(120)), |_| {})
         .unwrap();
     assert_eq!(exit, GuestExit::Status(1));
     let never = HealthCheck::new(Probe::Console {
@@ -203,7 +196,7 @@ fn a_missing_program_is_named() {
         return;
     };
     let error = boot(&machine)
-        .wait(Some(Duration::from_secs(30)), |_| {})
+        .wait(Some(Duration::from_secs(120)), |_| {})
         .unwrap_err();
     let VmError::Init { step, .. } = &error else {
         panic!("{error}")
@@ -228,7 +221,7 @@ fn a_panic_is_reported_in_the_kernels_words() {
         .unwrap();
     machine.drives[0].path = empty;
     let error = boot(&machine)
-        .wait(Some(Duration::from_secs(30)), |_| {})
+        .wait(Some(Duration::from_secs(120)), |_| {})
         .unwrap_err();
     let VmError::Panic { reason, .. } = &error else {
         panic!("{error}")
@@ -236,6 +229,25 @@ fn a_panic_is_reported_in_the_kernels_words() {
     assert!(
         reason.contains("Requested init /.lupine/init failed (error -2)"),
         "{reason}"
+    );
+}
+
+#[test]
+fn a_kernel_that_does_not_fit_is_suspected() {
+    let Some((mut machine, _dir)) = machine(&["/hello"]) else {
+        return;
+    };
+    machine.memory_mib = 4;
+    let error = boot(&machine)
+        .wait(Some(Duration::from_secs(120)), |_| {})
+        .unwrap_err();
+    assert!(
+        matches!(error, VmError::Vanished { memory_mib: 4, .. }),
+        "{error}"
+    );
+    assert!(
+        error.to_string().contains("may not fit into 4 MiB"),
+        "{error}"
     );
 }
 
@@ -260,8 +272,7 @@ fn a_program_that_hangs_is_ended_at_its_limit() {
     let Some((machine, _dir)) = machine(&["/hello", "81"]) else {
         return;
     };
-    let machine = machine.forward(free_port(), 80);
-    let limit = Duration::from_secs(8);
+    let machine = machine.forward(free_port().unwrap(), 80);
     for probe in [
         Probe::http(80, "/"),
         Probe::Tcp { port: 80 },
@@ -269,6 +280,11 @@ fn a_program_that_hangs_is_ended_at_its_limit() {
     ] {
         let mut vm = boot(&machine);
         let pid = vm.id();
+        let greeting = HealthCheck::new(Probe::Console {
+            text: HELLO_GREETING.into(),
+        });
+        vm.wait_ready(&greeting, |_| {}).unwrap();
+        let limit = vm.age() + Duration::from_secs(3);
         let check = HealthCheck::new(probe.clone()).within(limit);
         let error = vm.wait_ready(&check, |_| {}).unwrap_err();
         let VmError::NotReady { last, tail, .. } = &error else {
@@ -307,6 +323,41 @@ fn a_cancelled_machine_ends() {
     );
     assert!(begin.elapsed() < Duration::from_secs(15));
     assert!(!runs(pid));
+}
+
+#[test]
+fn a_program_that_does_not_want_to_end_is_made_to() {
+    let script = "trap '' TERM INT; echo deaf; while :; do sleep 1; done";
+    let Some((machine, _dir)) = machine(&["/bin/sh", "-c", script]) else {
+        return;
+    };
+    let mut vm = boot(&machine);
+    let pid = vm.id();
+    let check = HealthCheck::new(Probe::Console {
+        text: "deaf".into(),
+    });
+    vm.wait_ready(&check, |_| {}).unwrap();
+    assert_eq!(vm.stop(|_| {}).unwrap(), None);
+    assert!(!runs(pid));
+}
+
+#[test]
+fn an_interactive_program_reads_the_console() {
+    let Some(kernel) = kernel() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let script = "trap 'exit 9' INT; echo ready; read -r a; read -r b; echo \"<$a><$b>\"; \
+                  while :; do sleep 0.1; done";
+    let mut config = config(&["/bin/sh", "-c", script]);
+    config.interactive = true;
+    let machine = Machine::new(kernel, image(dir.path(), &config));
+    let mut vm = boot(&machine);
+    let line = |text: &str| HealthCheck::new(Probe::Console { text: text.into() });
+    vm.wait_ready(&line("ready"), |_| {}).unwrap();
+    vm.send(b"one\ntwo words\n");
+    vm.wait_ready(&line("<one><two words>"), |_| {}).unwrap();
+    vm.send(b"\x03");
+    let exit = vm.wait(Some(Duration::from_secs(120)), |_| {}).unwrap();
+    assert_eq!(exit, GuestExit::Status(9));
 }
 
 #[test]
@@ -353,7 +404,7 @@ fn what_is_no_kernel_is_the_vmms_to_say() {
     machine.kernel = dir.path().join("text");
     fs::write(&machine.kernel, "not a kernel\n").unwrap();
     let error = boot(&machine)
-        .wait(Some(Duration::from_secs(30)), |_| {})
+        .wait(Some(Duration::from_secs(120)), |_| {})
         .unwrap_err();
     assert!(matches!(error, VmError::Vmm { .. }), "{error}");
 }

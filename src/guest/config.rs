@@ -24,11 +24,11 @@
 //! | `interactive` | | the program reads the console |
 //! | `end` | | |
 
-use std::net::Ipv4Addr;
-
 use serde::{Deserialize, Serialize};
 
 use super::bytes::ByteString;
+use super::fields::{Fields, InitConfigError, decimal, put};
+use super::step::{Setup, Step};
 
 const MAGIC: &[u8] = b"lupine-init 1";
 
@@ -66,105 +66,6 @@ pub struct InitConfig {
     pub interactive: bool,
 }
 
-/// One step, and whether the machine is of use without it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Setup {
-    /// What to do.
-    #[serde(flatten)]
-    pub step: Step,
-    /// Whether to go on where it fails: a kernel without `sysfs` serves most programs.
-    #[serde(default)]
-    pub optional: bool,
-}
-
-/// Something that init sets up.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "do")]
-#[non_exhaustive]
-pub enum Step {
-    /// Mounts a file system; creates the mount point if it is missing.
-    Mount {
-        /// The device, or any word for file systems without one.
-        source: ByteString,
-        /// The mount point.
-        target: ByteString,
-        /// Its type, as /proc/filesystems names it.
-        fstype: ByteString,
-        /// `MS_*` of `mount(2)`.
-        flags: u64,
-        /// Options of the file system, separated by commas.
-        data: ByteString,
-    },
-    /// Makes a directory, and those above it.
-    Mkdir {
-        /// Its path.
-        path: ByteString,
-        /// Its permissions.
-        mode: u32,
-    },
-    /// Makes a symbolic link; what exists at the path stays.
-    Symlink {
-        /// Where it points.
-        content: ByteString,
-        /// Where it is.
-        path: ByteString,
-    },
-    /// Makes a character device; what exists at the path stays.
-    CharDevice {
-        /// Its path.
-        path: ByteString,
-        /// Its permissions.
-        mode: u32,
-        /// Its major number, Documentation/admin-guide/devices.txt.
-        major: u32,
-        /// Its minor number.
-        minor: u32,
-    },
-    /// Writes a file, or a value below /proc/sys.
-    File {
-        /// Its path.
-        path: ByteString,
-        /// Its permissions, where it is new.
-        mode: u32,
-        /// What it holds.
-        content: ByteString,
-    },
-    /// Sets the host name.
-    Hostname {
-        /// At most 64 bytes.
-        name: ByteString,
-    },
-    /// Brings up a network interface that needs no address of ours, such as `lo`.
-    Up {
-        /// Its name, at most 15 bytes.
-        interface: ByteString,
-    },
-    /// Gives a network interface its address and brings it up.
-    Address(Interface),
-    /// Sets a resource limit.
-    Rlimit {
-        /// `RLIMIT_*`, include/uapi/asm-generic/resource.h.
-        resource: u32,
-        /// The soft limit; `None` is without limit.
-        soft: Option<u64>,
-        /// The hard limit; `None` is without limit.
-        hard: Option<u64>,
-    },
-}
-
-/// A network interface with a fixed IPv4 address.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Interface {
-    /// Its name, at most 15 bytes.
-    pub interface: ByteString,
-    /// Its address.
-    pub address: Ipv4Addr,
-    /// Which part of the address is the network's.
-    pub netmask: Ipv4Addr,
-    /// Where everything beyond that network goes, if anywhere.
-    pub gateway: Option<Ipv4Addr>,
-}
-
 /// Whom the program runs as.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct User {
@@ -175,50 +76,6 @@ pub struct User {
     /// Supplementary groups.
     #[serde(default)]
     pub groups: Vec<u32>,
-}
-
-/// Why a configuration cannot be written or read.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum InitConfigError {
-    /// No program is named.
-    #[error("the guest has no program to run: neither an entry point nor a command is set")]
-    NoProgram,
-    /// A value holds a NUL byte, which Linux has no way to pass on.
-    #[error("a NUL byte in the `{directive}` value `{value}`, which Linux cannot hold")]
-    Nul {
-        /// The directive that the value is for.
-        directive: String,
-        /// The value.
-        value: ByteString,
-    },
-    /// The file does not begin as version 1 does.
-    #[error("not an init configuration of version 1")]
-    Magic,
-    /// The file ends within a directive or without `end`.
-    #[error("the init configuration ends in the middle, at byte {offset}")]
-    CutShort {
-        /// Where the incomplete field begins.
-        offset: usize,
-    },
-    /// A directive of no known name.
-    #[error("unknown directive `{word}` at byte {offset}")]
-    Directive {
-        /// Its name.
-        word: ByteString,
-        /// Where it begins.
-        offset: usize,
-    },
-    /// A field is not of the form that its directive needs.
-    #[error("the field `{value}` before byte {offset} is not {expected}")]
-    Field {
-        /// What the file has.
-        value: ByteString,
-        /// Where the field ends.
-        offset: usize,
-        /// What it should be.
-        expected: &'static str,
-    },
 }
 
 impl InitConfig {
@@ -398,147 +255,6 @@ impl InitConfig {
     }
 }
 
-impl Step {
-    /// The step, tolerated where it fails.
-    #[must_use]
-    pub fn optional(self) -> Setup {
-        Setup {
-            step: self,
-            optional: true,
-        }
-    }
-
-    /// The step, without which the machine is of no use.
-    #[must_use]
-    pub fn required(self) -> Setup {
-        Setup {
-            step: self,
-            optional: false,
-        }
-    }
-
-    fn put(&self, out: &mut Vec<u8>) -> Result<(), InitConfigError> {
-        match self {
-            Self::Mount {
-                source,
-                target,
-                fstype,
-                flags,
-                data,
-            } => {
-                let flags = flags.to_string();
-                put(
-                    out,
-                    "mount",
-                    &[&source.0, &target.0, &fstype.0, flags.as_bytes(), &data.0],
-                )
-            }
-            Self::Mkdir { path, mode } => put(out, "mkdir", &[&path.0, &octal(*mode)]),
-            Self::Symlink { content, path } => put(out, "symlink", &[&content.0, &path.0]),
-            Self::CharDevice {
-                path,
-                mode,
-                major,
-                minor,
-            } => {
-                let fields = [octal(*mode), decimal(*major), decimal(*minor)];
-                put(
-                    out,
-                    "chardev",
-                    &[&path.0, &fields[0], &fields[1], &fields[2]],
-                )
-            }
-            Self::File {
-                path,
-                mode,
-                content,
-            } => put(out, "file", &[&path.0, &octal(*mode), &content.0]),
-            Self::Hostname { name } => put(out, "hostname", &[&name.0]),
-            Self::Up { interface } => put(out, "up", &[&interface.0]),
-            Self::Address(Interface {
-                interface,
-                address,
-                netmask,
-                gateway,
-            }) => {
-                let gateway = gateway.map(|g| g.to_string()).unwrap_or_default();
-                let [address, netmask] = [address.to_string(), netmask.to_string()];
-                let fields = [address.as_bytes(), netmask.as_bytes(), gateway.as_bytes()];
-                put(
-                    out,
-                    "address",
-                    &[&interface.0, fields[0], fields[1], fields[2]],
-                )
-            }
-            Self::Rlimit {
-                resource,
-                soft,
-                hard,
-            } => {
-                let limit = |l: &Option<u64>| l.map_or("-1".into(), |l| l.to_string());
-                let [soft, hard] = [limit(soft), limit(hard)];
-                put(
-                    out,
-                    "rlimit",
-                    &[&decimal(*resource), soft.as_bytes(), hard.as_bytes()],
-                )
-            }
-        }
-    }
-
-    fn take(word: &[u8], fields: &mut Fields<'_>) -> Result<Option<Self>, InitConfigError> {
-        Ok(Some(match word {
-            b"mount" => Self::Mount {
-                source: fields.text()?,
-                target: fields.text()?,
-                fstype: fields.text()?,
-                flags: fields.parse("a number")?,
-                data: fields.text()?,
-            },
-            b"mkdir" => Self::Mkdir {
-                path: fields.text()?,
-                mode: fields.mode()?,
-            },
-            b"symlink" => Self::Symlink {
-                content: fields.text()?,
-                path: fields.text()?,
-            },
-            b"chardev" => Self::CharDevice {
-                path: fields.text()?,
-                mode: fields.mode()?,
-                major: fields.number()?,
-                minor: fields.number()?,
-            },
-            b"file" => Self::File {
-                path: fields.text()?,
-                mode: fields.mode()?,
-                content: fields.text()?,
-            },
-            b"hostname" => Self::Hostname {
-                name: fields.text()?,
-            },
-            b"up" => Self::Up {
-                interface: fields.text()?,
-            },
-            b"address" => Self::Address(Interface {
-                interface: fields.text()?,
-                address: fields.parse("an IPv4 address")?,
-                netmask: fields.parse("an IPv4 netmask")?,
-                gateway: match fields.peek()? {
-                    b"" => fields.next().map(|_| None)?,
-                    _ => Some(fields.parse("an IPv4 address")?),
-                },
-            }),
-            b"rlimit" => Self::Rlimit {
-                resource: fields.number()?,
-                soft: fields.limit()?,
-                hard: fields.limit()?,
-            },
-            _ => return Ok(None),
-        }))
-    }
-}
-
 fn mount(fstype: &str, target: &str, flags: u64, data: &str) -> Setup {
     Step::Mount {
         source: fstype.into(),
@@ -550,100 +266,14 @@ fn mount(fstype: &str, target: &str, flags: u64, data: &str) -> Setup {
     .optional()
 }
 
-fn decimal(number: u32) -> Vec<u8> {
-    number.to_string().into_bytes()
-}
-
-fn octal(mode: u32) -> Vec<u8> {
-    format!("0{mode:o}").into_bytes()
-}
-
-fn put(out: &mut Vec<u8>, directive: &str, fields: &[&[u8]]) -> Result<(), InitConfigError> {
-    out.extend_from_slice(directive.as_bytes());
-    out.push(0);
-    for field in fields {
-        if field.contains(&0) {
-            let directive = directive.to_owned();
-            return Err(InitConfigError::Nul {
-                directive,
-                value: (*field).into(),
-            });
-        }
-        out.extend_from_slice(field);
-        out.push(0);
-    }
-    Ok(())
-}
-
-/// The NUL-terminated fields of a file.
-struct Fields<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Fields<'a> {
-    fn peek(&self) -> Result<&'a [u8], InitConfigError> {
-        let rest = self.bytes.get(self.at..).unwrap_or_default();
-        let end = rest.iter().position(|&b| b == 0);
-        end.map(|end| &rest[..end])
-            .ok_or(InitConfigError::CutShort { offset: self.at })
-    }
-
-    fn next(&mut self) -> Result<&'a [u8], InitConfigError> {
-        let field = self.peek()?;
-        self.at += field.len() + 1;
-        Ok(field)
-    }
-
-    fn text(&mut self) -> Result<ByteString, InitConfigError> {
-        self.next().map(Into::into)
-    }
-
-    fn parse<T: std::str::FromStr>(
-        &mut self,
-        expected: &'static str,
-    ) -> Result<T, InitConfigError> {
-        let field = self.next()?;
-        str::from_utf8(field)
-            .ok()
-            .and_then(|text| text.parse().ok())
-            .ok_or_else(|| InitConfigError::Field {
-                value: field.into(),
-                offset: self.at,
-                expected,
-            })
-    }
-
-    fn number(&mut self) -> Result<u32, InitConfigError> {
-        self.parse("a number of 32 bits")
-    }
-
-    fn mode(&mut self) -> Result<u32, InitConfigError> {
-        let field = self.next()?;
-        str::from_utf8(field)
-            .ok()
-            .and_then(|text| u32::from_str_radix(text, 8).ok())
-            .ok_or(InitConfigError::Field {
-                value: field.into(),
-                offset: self.at,
-                expected: "octal permissions",
-            })
-    }
-
-    fn limit(&mut self) -> Result<Option<u64>, InitConfigError> {
-        if self.peek()? == b"-1" {
-            return self.next().map(|_| None);
-        }
-        self.parse("a limit: a number of 64 bits, or -1").map(Some)
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::step::Interface;
     use super::*;
     use proptest::collection::vec;
     use proptest::option;
     use proptest::prelude::*;
+    use std::net::Ipv4Addr;
 
     fn text() -> impl Strategy<Value = ByteString> {
         vec(1u8.., 0..40).prop_map(ByteString)

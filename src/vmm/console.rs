@@ -88,10 +88,13 @@ impl Console {
             self.partial.extend_from_slice(piece);
             if piece.ends_with(b"\n") || self.partial.len() >= LONGEST_LINE {
                 let line = std::mem::take(&mut self.partial);
-                let line = line.strip_suffix(b"\n").unwrap_or(&line);
-                let line = line.strip_suffix(b"\r").unwrap_or(line);
-                self.line(line);
-                on_line(line);
+                let text = line.strip_suffix(b"\n").unwrap_or(&line);
+                let text = text.strip_suffix(b"\r").unwrap_or(text);
+                // A marker may come in the middle of what the program prints.
+                let at = find(text, MARKER.as_bytes()).unwrap_or(0);
+                self.line(&text[at..]);
+                on_line(&text[at..]);
+                self.partial = text[..at].to_vec();
             }
         }
     }
@@ -132,9 +135,8 @@ impl Console {
 
     fn line(&mut self, line: &[u8]) {
         let text = String::from_utf8_lossy(line).into_owned();
-        // A program's unfinished line may precede the marker.
-        if let Some(at) = text.find(MARKER) {
-            self.marker(&text[at + MARKER.len()..]);
+        if let Some(marker) = text.strip_prefix(MARKER) {
+            self.marker(marker);
         } else if let Some(trouble) = kernel_trouble(&text) {
             // An oops makes a panic, and a lack of memory too: the cause is the better news.
             if self.trouble.as_ref().is_none_or(|known| *known < trouble) {
@@ -167,6 +169,14 @@ impl Console {
             }
         }
     }
+}
+
+/// Where `text` first occurs in `line`.
+pub(super) fn find(line: &[u8], text: &[u8]) -> Option<usize> {
+    if text.is_empty() {
+        return Some(0);
+    }
+    line.windows(text.len()).position(|window| window == text)
 }
 
 /// What a line of the kernel's log says, by the texts of kernel/panic.c, mm/oom_kill.c and
@@ -206,12 +216,17 @@ mod tests {
     }
 
     #[test]
-    fn markers_are_found_behind_unfinished_lines() {
-        let console =
-            console("Linux\r\nlupine-init: started\r\nno break lupine-init: exit status=3\n");
+    fn a_marker_in_the_middle_of_a_line_leaves_the_line_whole() {
+        let text = "Linux\r\nhello wolupine-init: started\nrld\n\nlupine-init: exit status=3\n";
+        let (mut console, mut lines) = (Console::new(), Vec::new());
+        console.feed(text.as_bytes(), |line| {
+            lines.push(String::from_utf8_lossy(line).into_owned());
+        });
         assert!(console.started());
         assert_eq!(console.exit(), Some(GuestExit::Status(3)));
         assert_eq!(console.trouble(), None);
+        let markers = ["lupine-init: started", "lupine-init: exit status=3"];
+        assert_eq!(lines, ["Linux", markers[0], "hello world", "", markers[1]]);
     }
 
     #[test]

@@ -88,8 +88,10 @@ pub enum VmError {
         tail: String,
     },
     /// The machine was reset without a word from the init.
-    #[error("the guest reset itself without saying why{}", Tail(tail))]
+    #[error("the guest reset itself without saying why{}{}", Fit(tail, *memory_mib), Tail(tail))]
     Vanished {
+        /// What the machine has, in MiB.
+        memory_mib: u32,
         /// The end of the console.
         tail: String,
     },
@@ -113,6 +115,18 @@ pub enum VmError {
         /// The end of the console.
         tail: String,
     },
+}
+
+/// What silence suggests: a kernel writes its first message once it is unpacked.
+struct Fit<'a>(&'a str, u32);
+
+impl fmt::Display for Fit<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            write!(f, "; its kernel may not fit into {} MiB of memory", self.1)?;
+        }
+        Ok(())
+    }
 }
 
 /// The end of a console, on lines of its own after a message.

@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 /// The longest response that [`http_get`] keeps, in bytes.
 const LONGEST_RESPONSE: u64 = 16 << 20;
 
-/// How long a fresh connection must stay open to count. A user-mode network accepts for the guest
-/// and closes at once when the guest refuses.
-const STAYS_OPEN: Duration = Duration::from_millis(100);
+/// How long a fresh connection must stay open to count, unless the guest speaks first. A user-mode
+/// network accepts for the guest, and closes once the guest has refused; a busy host takes a while
+/// to get there.
+const STAYS_OPEN: Duration = Duration::from_millis(500);
 
 /// A test for readiness, repeated until it succeeds or its time is over.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,7 +43,8 @@ pub enum Probe {
         /// The status to see, 200 for example.
         status: u16,
     },
-    /// A forwarded port of the guest accepts a connection and keeps it.
+    /// A forwarded port of the guest accepts a connection and keeps it for half a second. Where
+    /// the program speaks HTTP, or prints a line when it is ready, those say more, and sooner.
     Tcp {
         /// The port inside the guest.
         port: u16,

@@ -110,7 +110,9 @@ impl Machine {
     /// devices, is not among them.
     ///
     /// `reboot=t` resets the processor, which ends a VMM that was told not to restart, and
-    /// `panic=-1` does so at once after a panic.
+    /// `panic=-1` does so at once after a panic. `no_timer_check` keeps the kernel from counting
+    /// timer interrupts against its delay loop, which on a busy host makes it panic for want of a
+    /// working timer.
     #[must_use]
     pub fn kernel_parameters(&self) -> Vec<String> {
         let writable = self
@@ -124,6 +126,7 @@ impl Machine {
             "rootfstype=ext2".to_owned(),
             "reboot=t".to_owned(),
             "panic=-1".to_owned(),
+            "no_timer_check".to_owned(),
             format!("init={INIT_PATH}"),
         ];
         if !self.kernel_log {

@@ -17,4 +17,4 @@ pub use error::VmError;
 pub use health::{HealthCheck, Probe, Response, http_get};
 pub use machine::{Accel, Drive, DriveMode, Forward, Machine};
 pub use probe::{Choice, choose_accel};
-pub use run::{Readiness, Vm};
+pub use run::{Readiness, Vm, free_port};

@@ -1,8 +1,10 @@
 //! KVM or TCG, decided by booting something.
 //!
-//! Opening `/dev/kvm` can succeed where guests then do not run: nested in a machine whose
-//! hypervisor does not pass virtualisation on, or in a sandbox. So a firmware image of 64 KiB is
-//! booted whose only act is to write to QEMU's `isa-debug-exit` port.
+//! Opening `/dev/kvm` can succeed where guests then do not run, or run a thousand times slower
+//! than under TCG, because a hypervisor below emulates what it does not pass on. So a firmware
+//! image of 64 KiB is booted, with the processor model that real machines get; it counts down from
+//! a hundred million, which takes hardware a small part of a second, and then writes to QEMU's
+//! `isa-debug-exit` port.
 
 use std::fs;
 use std::io::Write;
@@ -15,7 +17,7 @@ use super::machine::Accel;
 use super::qemu;
 use crate::process::{Cancel, ProcessError, Task, find_program};
 
-/// How long the probe may take. Where KVM works it takes a small part of a second.
+/// How long the probe may take.
 const LIMIT: Duration = Duration::from_secs(5);
 
 /// Firmware sizes are multiples of this.
@@ -23,6 +25,12 @@ const FIRMWARE_SIZE: usize = 64 << 10;
 
 /// Where the processor begins: 16 bytes before the end of the firmware.
 const RESET_VECTOR: usize = FIRMWARE_SIZE - 16;
+
+/// Where its code is: in the last segment, before the reset vector.
+const CODE: usize = RESET_VECTOR - 64;
+
+/// How far it counts: two instructions each.
+const COUNT: u32 = 100_000_000;
 
 /// What the firmware writes to the port, and the status that QEMU makes of it.
 const WORD: u8 = 0x10;
@@ -103,7 +111,9 @@ impl From<ProcessError> for Failure {
     fn from(error: ProcessError) -> Self {
         match error {
             ProcessError::Cancelled(_) => Self::Cancelled(error),
-            ProcessError::TimedOut { limit, .. } => Self::Says(format!("hung for {limit:?}")),
+            ProcessError::TimedOut { limit, .. } => Self::Says(format!(
+                "did in {limit:?} not do what takes hardware a moment"
+            )),
             other => Self::Says(format!("failed: {other}")),
         }
     }
@@ -125,7 +135,8 @@ fn boots(accel: Accel, cancel: &Cancel) -> Result<(), Failure> {
             "-nodefaults",
             "-no-reboot",
         ])
-        .args(["-display", "none", "-m", "32M", "-accel", accel.name()])
+        .args(["-display", "none", "-m", "32M"])
+        .args(["-accel", accel.name(), "-cpu", qemu::cpu_model(accel)])
         .args([
             "-device",
             &format!("isa-debug-exit,iobase={PORT:#x},iosize=1"),
@@ -138,23 +149,30 @@ fn boots(accel: Accel, cancel: &Cancel) -> Result<(), Failure> {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr);
+    let said = said.lines().next().unwrap_or("without a message");
     Err(Failure::Says(format!(
-        "ended with {} ({})",
-        output.status,
-        said.trim()
+        "ended with {} ({said})",
+        output.status
     )))
 }
 
-/// Firmware that writes [`WORD`] to [`PORT`] in its first two instructions.
+/// Firmware that counts down from [`COUNT`] and then writes [`WORD`] to [`PORT`].
 fn firmware() -> Vec<u8> {
+    const HLT: u8 = 0xf4;
+    let [c0, c1, c2, c3] = COUNT.to_le_bytes();
     let code = [
+        0x66, 0xb9, c0, c1, c2, c3, // mov ecx, COUNT
+        0x66, 0x49, // dec ecx
+        0x75, 0xfc, // jnz to the dec
         0xb0, WORD, // mov al, WORD
         0xe6, PORT, // out PORT, al
-        0xf4, // hlt
+        HLT,  // hlt
         0xeb, 0xfd, // jmp to the hlt
     ];
-    let mut image = vec![0xf4; FIRMWARE_SIZE];
-    image[RESET_VECTOR..RESET_VECTOR + code.len()].copy_from_slice(&code);
+    let jump = [0xeb, (CODE as i64 - (RESET_VECTOR as i64 + 2)) as u8]; // jmp CODE
+    let mut image = vec![HLT; FIRMWARE_SIZE];
+    image[CODE..CODE + code.len()].copy_from_slice(&code);
+    image[RESET_VECTOR..RESET_VECTOR + jump.len()].copy_from_slice(&jump);
     image
 }
 

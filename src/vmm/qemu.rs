@@ -3,7 +3,8 @@
 //! Device descriptions go by the kernel command line (`acpi=off`), so that the guest needs no
 //! ACPI; this needs `CONFIG_VIRTIO_MMIO_CMDLINE_DEVICES`. The interval timer and the interrupt
 //! controller of the PC stay, because without a clock of the hypervisor the guest calibrates the
-//! TSC by them. See QEMU's docs/system/i386/microvm.rst.
+//! TSC by them. A host without room for the guest's writes is an I/O error in the guest, where
+//! QEMU's default would stop the machine without a word. See QEMU's docs/system/i386/microvm.rst.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
@@ -35,10 +36,7 @@ pub fn arguments(machine: &Machine, accel: Accel) -> Vec<OsString> {
         "-accel",
         accel.name(),
         "-cpu",
-        match accel {
-            Accel::Kvm => "host",
-            Accel::Tcg => "max",
-        },
+        cpu_model(accel),
     ]
     .map(OsString::from)
     .into();
@@ -59,7 +57,7 @@ pub fn arguments(machine: &Machine, accel: Accel) -> Vec<OsString> {
         add("-drive", value);
         add(
             "-device",
-            format!("virtio-blk-device,drive=drive{n}").into(),
+            format!("virtio-blk-device,drive=drive{n},werror=report,rerror=report").into(),
         );
     }
     if machine.network {
@@ -72,6 +70,14 @@ pub fn arguments(machine: &Machine, accel: Accel) -> Vec<OsString> {
         add("-device", "virtio-net-device,netdev=net0".into());
     }
     args
+}
+
+/// The processor that guests see: everything that is there.
+pub(super) fn cpu_model(accel: Accel) -> &'static str {
+    match accel {
+        Accel::Kvm => "host",
+        Accel::Tcg => "max",
+    }
 }
 
 /// A value for QEMU's option syntax, in which a comma ends a value and two are one.

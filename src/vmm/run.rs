@@ -2,14 +2,14 @@
 
 use std::fs::File;
 use std::io::ErrorKind;
-use std::net::{SocketAddrV4, TcpListener};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
 use std::process::ExitStatus;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::console::{Console, GuestExit, Trouble};
+use super::console::{Console, GuestExit, Trouble, find};
 use super::error::VmError;
 use super::health::{HealthCheck, Probe};
 use super::machine::{Accel, Machine};
@@ -19,8 +19,9 @@ use crate::process::{Cancel, Child, Event, Stream, Task};
 /// How often the cancel token and the health check are looked at.
 const STEP: Duration = Duration::from_millis(10);
 
-/// How long a machine may live on after its program ended or its kernel panicked.
-const LINGER: Duration = Duration::from_secs(5);
+/// How long a machine may live on after its program ended or its kernel panicked: it has writes to
+/// finish.
+const LINGER: Duration = Duration::from_secs(20);
 
 /// How long a program has to end after it was asked to.
 const GRACE: Duration = Duration::from_secs(5);
@@ -141,7 +142,7 @@ impl Vm {
         loop {
             let ended = self.step(&mut |line| {
                 if let Probe::Console { text } = &check.probe {
-                    seen |= contains(line, text.as_bytes());
+                    seen |= find(line, text.as_bytes()).is_some();
                 }
                 on_line(line);
             })?;
@@ -305,7 +306,10 @@ impl Vm {
         }
         match exit {
             Some(exit) => Ok(exit),
-            None if status.success() => Err(VmError::Vanished { tail }),
+            None if status.success() => Err(VmError::Vanished {
+                memory_mib: self.machine.memory_mib,
+                tail,
+            }),
             None => {
                 let tail = String::from_utf8_lossy(&self.complaints).trim().to_owned();
                 Err(VmError::Vmm { status, tail })
@@ -378,6 +382,16 @@ impl Drop for Attempts {
     }
 }
 
+/// A TCP port of 127.0.0.1 on which nobody listens at the moment.
+///
+/// # Errors
+/// There is none.
+pub fn free_port() -> std::io::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
+        .local_addr()?
+        .port())
+}
+
 /// Finds a taken port before the machine boots, because the VMM's message would come late and
 /// name no way out.
 fn check_ports(machine: &Machine) -> Result<(), VmError> {
@@ -392,8 +406,4 @@ fn check_ports(machine: &Machine) -> Result<(), VmError> {
         );
     }
     Ok(())
-}
-
-fn contains(line: &[u8], text: &[u8]) -> bool {
-    text.is_empty() || line.windows(text.len()).any(|window| window == text)
 }
