@@ -48,6 +48,8 @@ use crate::diff::{PathError, Text};
 
 pub use directory::DirectoryTree;
 pub use journal::JournalError;
+pub(crate) use journal::record as record_of;
+pub(crate) use plan::one_way;
 pub use plan::{Change, Options, Plan, plan, plan_parsed};
 pub use record::{Record, RecordedFile, RecordedPatch};
 pub use report::{
