@@ -6,14 +6,12 @@
     reason = "asks the reference implementations"
 )]
 
-mod reference;
-
 use std::path::Path;
 
+use crate::reference::{cases, command, has, lay_out, run, said, show, take_in};
 use lupine_kml::apply::{self, Entry, HunkResult, MemoryTree, Options, Outcome, Report, Series};
 use lupine_kml::diff::TreePath;
 use proptest::prelude::*;
-use reference::{cases, command, has, lay_out, run, said, show, take_in};
 
 /// An edit at a place given in thousandths of the file.
 #[derive(Debug, Clone)]
