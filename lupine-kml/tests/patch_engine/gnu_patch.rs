@@ -76,7 +76,7 @@ fn text(lines: &[u8], newline: bool, crlf: bool) -> Vec<u8> {
 }
 
 /// What GNU patch says of each hunk: where, offset, fuzz; none where it failed.
-fn landings(output: &str, hunks: usize) -> Vec<Option<(u64, i64, usize)>> {
+pub(crate) fn landings(output: &str, hunks: usize) -> Vec<Option<(u64, i64, usize)>> {
     let mut all = vec![None; hunks];
     for line in output.lines() {
         let Some(rest) = line.strip_prefix("Hunk #") else {

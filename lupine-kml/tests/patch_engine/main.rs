@@ -8,4 +8,5 @@
 mod decisions;
 mod git_apply;
 mod gnu_patch;
+mod kernel_history;
 mod reference;
