@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 use super::tree::{Entry, EntryKind};
 
 /// The SHA-256 of bytes, as 64 lower-case hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(64);
     for byte in Sha256::digest(bytes) {
         // Writing to a String cannot fail.
@@ -17,7 +17,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 }
 
 /// What tells one state of a file from another: digest and kind.
-pub(crate) fn of_entry(entry: &Entry) -> String {
+pub(super) fn of_entry(entry: &Entry) -> String {
     let kind = match entry.kind {
         EntryKind::Regular { mode } if mode & 0o100 != 0 => "x",
         EntryKind::Regular { .. } => "-",
@@ -27,6 +27,6 @@ pub(crate) fn of_entry(entry: &Entry) -> String {
 }
 
 /// [`of_entry`] for what may not be there.
-pub(crate) fn of_state(entry: Option<&Entry>) -> Option<String> {
+pub(super) fn of_state(entry: Option<&Entry>) -> Option<String> {
     entry.map(of_entry)
 }

@@ -129,7 +129,7 @@ pub(super) enum Way {
 ///
 /// # Errors
 /// [`JournalError::Record`] if it is damaged.
-pub(super) fn record(tree: &DirectoryTree) -> Result<Option<Record>, JournalError> {
+pub(crate) fn record(tree: &DirectoryTree) -> Result<Option<Record>, JournalError> {
     let Some(state) = state_directory(tree, false)? else {
         return Ok(None);
     };

@@ -16,14 +16,15 @@
 //! | hunks of one file share context lines | yes | no | as GNU patch |
 //! | hunks out of order | refused | accepted | refused |
 //! | fuzz | 0 to 2 by default | none | none by default, any on request |
-//! | no context at all (`diff -U0`) | accepted | needs `--unidiff-zero` | accepted; an insertion past the end is refused, where GNU patch appends |
+//! | no context at all (`diff -U0`) | accepted; past the end, appended | only at the end, without `--unidiff-zero` | accepted; past the end, refused |
 //! | created file exists but is empty | overwritten | refused | refused |
 //! | deleted file has more content | emptied of what the patch names | refused | refused |
 //! | renames and copies read | the file as of then | the file before the patch | the file at the start of its step (see [`FilePatch::starts_step`]) |
 //! | `@@` lines end in CR LF | carriage returns stripped | kept | kept if the file's lines end so, else stripped |
 //! | `-R` with several steps | first to last | last to first | last to first |
-//! | reverse of a copy | deletes it | refused | deletes it if it is what the copy made |
-//! | path through a symbolic link, `..`, absolute | skipped | refused | refused |
+//! | reverse of a copy | leaves it | refused | deletes it if it is what the copy made |
+//! | path with `..`, absolute | refused | refused | refused |
+//! | path through a symbolic link inside the tree | followed | refused | refused |
 //! | path in `.git` | accepted | refused | refused |
 //! | symbolic link out of the tree | created | created | refused |
 //! | git's binary patches | refused | applied | refused |
@@ -48,6 +49,8 @@ use crate::diff::{PathError, Text};
 
 pub use directory::DirectoryTree;
 pub use journal::JournalError;
+pub(crate) use journal::record as record_of;
+pub(crate) use plan::one_way;
 pub use plan::{Change, Options, Plan, plan, plan_parsed};
 pub use record::{Record, RecordedFile, RecordedPatch};
 pub use report::{

@@ -94,7 +94,8 @@ pub fn plan_parsed(
     })
 }
 
-fn one_way(
+/// Plans without asking, on rejection, whether the opposite fits.
+pub(crate) fn one_way(
     tree: &impl FileTree,
     series: &Series,
     patches: &[Patch<'_>],

@@ -95,6 +95,11 @@ impl Entry {
             content: content.into(),
         }
     }
+
+    /// What tells one state of a file from another, as a [`Record`](super::Record) holds it.
+    pub fn digest(&self) -> String {
+        super::digest::of_entry(self)
+    }
 }
 
 /// A tree in memory: files by path, directories by implication.

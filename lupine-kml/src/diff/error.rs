@@ -73,7 +73,7 @@ pub enum ParseError {
     },
     /// The patch ends inside a hunk.
     #[error(
-        "the patch ends inside the hunk that began at line {hunk}: {old_left} old and {new_left} new lines are missing; it was cut short"
+        "the patch ends inside the hunk that began at line {hunk}, before the end of a line that leaves {old_left} old and {new_left} new ones to come; it was cut short"
     )]
     Truncated {
         /// Line of the hunk's `@@`.

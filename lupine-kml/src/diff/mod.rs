@@ -13,9 +13,7 @@
 //!   space was eaten; git refuses both, and so do we. An empty line is an empty context line for
 //!   all three;
 //! - a hunk without file headers. GNU patch asks for a file name; git refuses, and so do we.
-//!
-//! The last line of a patch may lack its newline: GNU patch adds it with a warning, git calls the
-//! patch corrupt; we follow GNU patch.
+//! - a patch whose last line lacks its newline: it was cut short, as GNU patch and git hold.
 
 mod error;
 mod file_patch;

@@ -289,7 +289,18 @@ impl<'a> Reader<'a> {
             changes |= takes_old != takes_new;
             old_left -= takes_old;
             new_left -= takes_new;
-            self.at += memchr::memchr(b'\n', rest).map_or(rest.len(), |end| end + 1);
+            match memchr::memchr(b'\n', rest) {
+                Some(end) => self.at += end + 1,
+                // Only the note on the missing newline may itself lack one.
+                None if first == Some(b'\\') => self.at = self.input.len(),
+                None => {
+                    return Err(ParseError::Truncated {
+                        hunk: start,
+                        old_left,
+                        new_left,
+                    });
+                }
+            }
             self.line += 1;
         }
         if !changes {
