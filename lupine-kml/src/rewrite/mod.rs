@@ -12,6 +12,8 @@ mod trampoline;
 mod unwind;
 mod window;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 pub use files::{Caution, FileReport, rewrite_file, undo_file};
@@ -159,11 +161,44 @@ pub fn undo_bytes(data: &[u8]) -> Result<Vec<u8>, RewriteError> {
         .undo(data)
 }
 
+/// Rewrites, verifies, and leaves native what the verification disputes.
 fn rewrite_original(data: &[u8], options: &Options) -> Result<Rewritten, RewriteError> {
+    let mut disputed = BTreeMap::new();
+    loop {
+        let made = rewrite_once(data, options, &disputed)?;
+        if made.report.rewritten == 0 {
+            return Ok(made);
+        }
+        match verify_rewrite::verify(Some(data), &made.bytes) {
+            Ok(_) => return Ok(made),
+            Err(Mismatch::Target { target, site })
+                if disputed.len() < 64 && !disputed.contains_key(&site) =>
+            {
+                disputed.insert(site, target);
+            }
+            Err(other) => return Err(other.into()),
+        }
+    }
+}
+
+fn rewrite_once(
+    data: &[u8],
+    options: &Options,
+    disputed: &BTreeMap<u64, u64>,
+) -> Result<Rewritten, RewriteError> {
     let elf = Elf::parse(data)?;
     let frames = Frames::read(&elf);
     let code = Code::decode(&elf, frames.as_ref());
     let mut planned = plan::plan(&elf, &code, frames.as_ref());
+    planned.jobs.retain(|job| !disputed.contains_key(&job.site));
+    for (site, target) in disputed {
+        planned.plans.insert(
+            *site,
+            Plan::Native {
+                reason: Reason::TargetInside { address: *target },
+            },
+        );
+    }
     let layout = if planned.jobs.is_empty() {
         None
     } else {
@@ -229,7 +264,6 @@ fn rewrite_original(data: &[u8], options: &Options) -> Result<Rewritten, Rewrite
     };
     let bytes = layout::finish(&elf, &layout, &content, image, note)?;
     report.growth = bytes.len() as u64 - data.len() as u64;
-    verify_rewrite::verify(Some(data), &bytes)?;
     Ok(Rewritten { bytes, report })
 }
 

@@ -1,11 +1,12 @@
 //! Decides for each site how it reaches its trampoline, or why it stays as it is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use iced_x86::{Code as Op, FlowControl, Instruction, Register, RflagsBits};
 use serde::{Deserialize, Serialize};
 
 use super::pads::{Pad, Pads};
+use crate::scan::abi as elf;
 use crate::scan::code::{Code, Span, ends_flow, is_near_branch, is_nop};
 use crate::scan::elf::Elf;
 use crate::scan::frames::Frames;
@@ -83,7 +84,7 @@ pub enum Reason {
         /// Address of the jump.
         jump: u64,
     },
-    /// Unwinders know a signal frame by these very bytes, and no unwind entry says it otherwise.
+    /// Unwinders know a signal frame by these very bytes, and the file has no unwind table that could say it otherwise.
     SignalReturn,
     /// A handler compares the interrupted address with the range that ends behind the site, and that range cannot move.
     CancellationWindow,
@@ -101,6 +102,8 @@ pub(crate) struct Job {
     pub(crate) start: u64,
     pub(crate) moved: Vec<Instruction>,
     pub(crate) entry: Entry,
+    /// The return from a signal handler, which no unwind entry covers.
+    pub(crate) signal: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -173,7 +176,8 @@ pub(crate) fn plan(elf: &Elf<'_>, code: &Code<'_>, frames: Option<&Frames<'_>>) 
             }
             continue;
         }
-        if bare_signal_return(code, frames, site) {
+        let signal = bare_signal_return(code, frames, site);
+        if signal && !elf.has_segment(elf::PT_GNU_EH_FRAME) {
             planned.plans.insert(site, native(Reason::SignalReturn));
             continue;
         }
@@ -192,6 +196,7 @@ pub(crate) fn plan(elf: &Elf<'_>, code: &Code<'_>, frames: Option<&Frames<'_>>) 
                 start,
                 moved,
                 entry: Entry::Near,
+                signal,
             });
         } else {
             pads.claim(site, site + 2);
@@ -217,6 +222,7 @@ pub(crate) fn plan(elf: &Elf<'_>, code: &Code<'_>, frames: Option<&Frames<'_>>) 
                 start,
                 moved,
                 entry: Entry::Short(pad),
+                signal: false,
             });
             continue;
         }
@@ -246,6 +252,7 @@ pub(crate) fn plan(elf: &Elf<'_>, code: &Code<'_>, frames: Option<&Frames<'_>>) 
                 start: site,
                 moved: Vec::new(),
                 entry: Entry::Branches(branches),
+                signal: false,
             });
         }
     }
@@ -314,10 +321,19 @@ fn flags_live(code: &Code<'_>, after: u64) -> bool {
         | RflagsBits::SF
         | RflagsBits::OF;
     let (mut at, mut open) = (after, ARITHMETIC);
-    for _ in 0..64 {
+    let mut seen = BTreeSet::new();
+    while seen.len() < 1024 {
         let Some(one) = code.instruction(at) else {
             return false;
         };
+        // A loop that never reads them.
+        if !seen.insert(at) {
+            return false;
+        }
+        if one.code() == Op::Syscall {
+            at = one.next_ip();
+            continue;
+        }
         if one.rflags_read() & open != 0 {
             return true;
         }
@@ -327,7 +343,6 @@ fn flags_live(code: &Code<'_>, after: u64) -> bool {
         }
         at = match one.flow_control() {
             FlowControl::Next => one.next_ip(),
-            FlowControl::Call if one.code() == Op::Syscall => one.next_ip(),
             FlowControl::UnconditionalBranch if is_near_branch(&one) => one.near_branch_target(),
             FlowControl::ConditionalBranch | FlowControl::XbeginXabortXend => return true,
             // The calling convention leaves the flags to nobody.
