@@ -218,13 +218,21 @@ fn rewrite_once(
             .as_ref()
             .ok()
             .and_then(|t| patches(&elf, &code, &job, t));
-        let (Ok(trampoline), Some(patches)) = (made, patches) else {
-            planned.plans.insert(
-                job.site,
-                Plan::Native {
-                    reason: Reason::OutOfReach,
-                },
-            );
+        let room = match &job.entry {
+            Entry::Short(pad) => pad
+                .block
+                .is_none_or(|start| placed.iter().any(|(j, _)| j.start == start)),
+            _ => true,
+        };
+        let (Ok(trampoline), Some(patches), true) = (made, patches, room) else {
+            if !matches!(job.entry, Entry::Block) {
+                planned.plans.insert(
+                    job.site,
+                    Plan::Native {
+                        reason: Reason::OutOfReach,
+                    },
+                );
+            }
             continue;
         };
         for (offset, bytes) in patches {
@@ -235,11 +243,15 @@ fn rewrite_once(
         placed.push((job, trampoline));
     }
     content.code = content.bytes.len() as u64;
+    let sites = placed
+        .iter()
+        .filter(|(job, _)| !matches!(job.entry, Entry::Block))
+        .count();
     let mut report = Report {
         scan: scan::describe(&elf, &code, &planned.plans),
         gate: options.gate,
-        rewritten: placed.len(),
-        native: code.syscalls.len() - placed.len(),
+        rewritten: sites,
+        native: code.syscalls.len() - sites,
         trampoline_bytes: content.code,
         growth: 0,
         moved_headers: layout
@@ -286,7 +298,7 @@ fn patches(
         bytes
     };
     match &job.entry {
-        Entry::Near => put(
+        Entry::Near | Entry::Block => put(
             job.start,
             filled(near_jump(job.start, to).ok()?.to_vec(), job.start),
         )?,

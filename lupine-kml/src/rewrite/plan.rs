@@ -28,7 +28,8 @@ pub enum Plan {
         /// How many instructions move.
         instructions: usize,
     },
-    /// Two to four bytes move; a `jmp rel8` takes their place and reaches a `jmp rel32` in padding nearby.
+    /// Two to four bytes move; a `jmp rel8` takes their place and reaches a `jmp rel32` in padding nearby, or in the
+    /// place of neighbouring instructions that move as well.
     ShortJump {
         /// Address of the first instruction that moves.
         start: u64,
@@ -97,6 +98,7 @@ pub enum Reason {
 /// What the trampoline of one site needs.
 #[derive(Debug, Clone)]
 pub(crate) struct Job {
+    /// The site, or the end of a block.
     pub(crate) site: u64,
     /// First address that moves (the site itself when nothing does).
     pub(crate) start: u64,
@@ -114,6 +116,8 @@ pub(crate) enum Entry {
     Branches(Vec<(Instruction, Option<Pad>)>),
     /// The range from `start` moves with the site; these `lea` follow: instruction, and whether it names the end.
     Window(Vec<(Instruction, bool)>),
+    /// No site at all: instructions that make room, with the jump of another site behind the first five bytes.
+    Block,
 }
 
 #[derive(Debug, Default)]
@@ -206,7 +210,9 @@ pub(crate) fn plan(elf: &Elf<'_>, code: &Code<'_>, frames: Option<&Frames<'_>>) 
     for (site, start, moved, blocked) in later {
         if site - start >= SHORT
             && !pads.claimed(start, site)
-            && let Some(pad) = pads.take(code, start + SHORT)
+            && let Some(pad) = pads
+                .take(code, start + SHORT)
+                .or_else(|| evict(code, start, site, &mut pads, &mut planned.jobs))
         {
             pads.claim(start, site + 2);
             planned.plans.insert(
@@ -256,8 +262,36 @@ pub(crate) fn plan(elf: &Elf<'_>, code: &Code<'_>, frames: Option<&Frames<'_>>) 
             });
         }
     }
-    planned.jobs.sort_by_key(|j| j.site);
+    // Blocks first: a jump of another site is patched into theirs.
     planned
+        .jobs
+        .sort_by_key(|j| (!matches!(j.entry, Entry::Block), j.site));
+    planned
+}
+
+/// Room made by moving neighbours out of the way, where `jmp rel8` at `start` reaches it.
+fn evict(
+    code: &Code<'_>,
+    start: u64,
+    site: u64,
+    pads: &mut Pads,
+    jobs: &mut Vec<Job>,
+) -> Option<Pad> {
+    pads.claim(start, site + 2);
+    let moved = pads.evict(code, start + SHORT)?;
+    let (first, end) = (moved.first()?.ip(), moved.last()?.next_ip());
+    jobs.push(Job {
+        site: end,
+        start: first,
+        moved,
+        entry: Entry::Block,
+        signal: false,
+    });
+    Some(Pad {
+        jump: first + NEAR,
+        skip: None,
+        block: Some(first),
+    })
 }
 
 /// Whether the bytes in front of `site` are already a jump into our own segment.

@@ -113,21 +113,25 @@ pub fn verify(original: Option<&[u8]>, rewritten: &[u8]) -> Result<Verified, Mis
         new: &new,
         sweep: Sweep::run(&old),
         explained: BTreeSet::new(),
+        blocks: BTreeSet::new(),
         trampolines: BTreeMap::new(),
         windows: Vec::new(),
     };
     for trampoline in trampolines {
         check.trampolines.insert(trampoline.address, trampoline);
     }
-    let all: Vec<u64> = check.trampolines.keys().copied().collect();
+    // Blocks before the sites whose jumps stand in them.
+    let mut all: Vec<u64> = check.trampolines.keys().copied().collect();
+    all.sort_by_key(|a| !check.trampolines[a].block);
     for address in &all {
         check.entry(*address)?;
     }
     let changed = check.changes()?;
     check.targets()?;
+    let sites = check.trampolines.values().filter(|t| !t.block).count();
     let tested = check.trampolines.values().filter(|t| t.tested).count();
     Ok(Verified {
-        sites: all.len(),
+        sites,
         changed,
         tested,
     })
@@ -275,6 +279,8 @@ struct Trampoline {
     tested: bool,
     /// Address of its own copy of the `syscall`, if the site moved along.
     own: Option<u64>,
+    /// No trampoline of a site: instructions that made room; `site` is where they continue.
+    block: bool,
 }
 
 fn read_trampolines(new: &File<'_>, code: (u64, &[u8])) -> Result<Vec<Trampoline>, Mismatch> {
@@ -301,9 +307,22 @@ fn read_trampolines(new: &File<'_>, code: (u64, &[u8])) -> Result<Vec<Trampoline
                 return Err(bad("it does not end in a jump to the gate"));
             }
             all.push(one);
-            if one.mnemonic() == Mnemonic::Jmp && one.op0_kind() == OpKind::Register {
+            if one.mnemonic() == Mnemonic::Jmp {
                 break;
             }
+        }
+        if let [moved @ .., back] = all.as_slice()
+            && back.code() == Code::Jmp_rel32_64
+        {
+            out.push(Trampoline {
+                address: start,
+                moved: moved.to_vec(),
+                site: back.near_branch_target(),
+                tested: false,
+                own: None,
+                block: true,
+            });
+            continue;
         }
         let [moved @ .., lea, load, jump] = all.as_slice() else {
             return Err(bad("it is too short"));
@@ -361,6 +380,7 @@ fn read_trampolines(new: &File<'_>, code: (u64, &[u8])) -> Result<Vec<Trampoline
             site,
             tested,
             own,
+            block: false,
         });
     }
     Ok(out)
@@ -373,6 +393,8 @@ struct Check<'a> {
     /// File offsets of code bytes that may differ.
     explained: BTreeSet<usize>,
     trampolines: BTreeMap<u64, Trampoline>,
+    /// Room that blocks made: five bytes from here.
+    blocks: BTreeSet<u64>,
     /// Replaced bytes: first, site.
     windows: Vec<(u64, u64)>,
 }
@@ -396,11 +418,23 @@ impl Check<'_> {
         };
         let jump = self.new.decode(start).ok_or_else(|| different.clone())?;
         let pad = jump.near_branch_target();
-        self.explain(start, site);
+        let mut jump_end = jump.next_ip();
+        if trampoline.block {
+            // The jump of another site, checked with that site, takes the next five bytes.
+            jump_end += 5;
+            self.blocks.insert(start + 5);
+            if pad != address || jump_end > site {
+                return Err(different);
+            }
+            self.explain(start, start + 5);
+            self.explain(jump_end, site);
+        } else {
+            self.explain(start, site);
+        }
         let rest = self
             .new
-            .at(jump.next_ip())
-            .and_then(|b| b.get(..(site - jump.next_ip()) as usize));
+            .at(jump_end)
+            .and_then(|b| b.get(..(site - jump_end) as usize));
         if rest.is_none_or(|r| r.iter().any(|b| *b != 0xcc)) {
             return Err(different);
         }
@@ -467,6 +501,10 @@ impl Check<'_> {
             .is_none_or(|j| j.code() != Code::Jmp_rel32_64 || j.near_branch_target() != trampoline)
         {
             return false;
+        }
+        if self.blocks.contains(&pad) {
+            self.explain(pad, pad + 5);
+            return true;
         }
         // Padding that is run through has a short jump over its rest in front.
         let before = self
