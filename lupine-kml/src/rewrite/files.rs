@@ -3,8 +3,9 @@
 use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use rayon::prelude::*;
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps};
 use serde::{Deserialize, Serialize};
 
@@ -60,6 +61,17 @@ pub fn rewrite_file(from: &Path, to: &Path, options: &Options) -> Result<FileRep
         written: !unchanged,
         cautions: cautions(from, to),
     })
+}
+
+/// Rewrites many files at once, on all processors; results stand in the order of `files` (from, to).
+pub fn rewrite_files(
+    files: &[(PathBuf, PathBuf)],
+    options: &Options,
+) -> Vec<Result<FileReport, RewriteError>> {
+    files
+        .par_iter()
+        .map(|(from, to)| rewrite_file(from, to, options))
+        .collect()
 }
 
 /// Restores the original of the rewritten file `from` to `to`; both may be the same file.

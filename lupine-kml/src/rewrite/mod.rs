@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use files::{Caution, FileReport, rewrite_file, undo_file};
+pub use files::{Caution, FileReport, rewrite_file, rewrite_files, undo_file};
 pub use plan::{Plan, Reason};
 
 use crate::scan::code::Code;

@@ -25,6 +25,18 @@ impl<'a> File<'a> {
         );
         let (phoff, phnum) = (elf.header.e_phoff as usize, usize::from(elf.header.e_phnum));
         elf.program_headers = ProgramHeader::parse(data, phoff, phnum, ctx).map_err(failed)?;
+        for p in &elf.program_headers {
+            let ends = [
+                p.p_vaddr.checked_add(p.p_memsz),
+                p.p_offset.checked_add(p.p_filesz),
+            ];
+            if ends.iter().any(|e| e.is_none_or(|e| e > 1 << 62)) {
+                return Err(Mismatch::Segment {
+                    address: p.p_vaddr,
+                    what: "it ends beyond the address space",
+                });
+            }
+        }
         let (shoff, shnum) = (elf.header.e_shoff as usize, usize::from(elf.header.e_shnum));
         let headers = if shoff == 0 {
             Vec::new()

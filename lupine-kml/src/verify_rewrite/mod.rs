@@ -314,6 +314,9 @@ fn read_trampolines(new: &File<'_>, code: (u64, &[u8])) -> Result<Vec<Trampoline
         if let [moved @ .., back] = all.as_slice()
             && back.code() == Code::Jmp_rel32_64
         {
+            if new.at(back.near_branch_target()).is_none() {
+                return Err(bad("it continues nowhere"));
+            }
             out.push(Trampoline {
                 address: start,
                 moved: moved.to_vec(),
@@ -423,7 +426,7 @@ impl Check<'_> {
             // The jump of another site, checked with that site, takes the next five bytes.
             jump_end += 5;
             self.blocks.insert(start + 5);
-            if pad != address || jump_end > site {
+            if pad != address || jump_end > site || jump.len() != 5 {
                 return Err(different);
             }
             self.explain(start, start + 5);
@@ -434,7 +437,7 @@ impl Check<'_> {
         let rest = self
             .new
             .at(jump_end)
-            .and_then(|b| b.get(..(site - jump_end) as usize));
+            .and_then(|b| b.get(..site.checked_sub(jump_end)? as usize));
         if rest.is_none_or(|r| r.iter().any(|b| *b != 0xcc)) {
             return Err(different);
         }
@@ -512,8 +515,8 @@ impl Check<'_> {
             .decode(pad.wrapping_sub(2))
             .filter(|b| b.code() == Code::Jmp_rel8_64 && b.near_branch_target() >= pad + 5);
         let (start, end) = match before {
-            Some(skip) if self.padding(pad - 2, skip.near_branch_target()) => {
-                (pad - 2, skip.near_branch_target())
+            Some(skip) if self.padding(pad.wrapping_sub(2), skip.near_branch_target()) => {
+                (pad.wrapping_sub(2), skip.near_branch_target())
             }
             _ => (pad, pad + 5),
         };
