@@ -134,8 +134,8 @@ fn copy_attributes(from: &Path, file: &File, path: &Path) -> Result<(), RewriteE
     // After the owner: a change of owner clears the set-id bits.
     std::fs::set_permissions(path, known.permissions())
         .map_err(|e| io("change the mode of", path, &e))?;
-    for name in xattr::list(from).into_iter().flatten() {
-        if let Ok(Some(value)) = xattr::get(from, &name) {
+    for name in xattr::list_deref(from).into_iter().flatten() {
+        if let Ok(Some(value)) = xattr::get_deref(from, &name) {
             xattr::set(path, &name, &value)
                 .map_err(|e| io("set an extended attribute of", path, &e))?;
         }
@@ -156,7 +156,7 @@ fn copy_attributes(from: &Path, file: &File, path: &Path) -> Result<(), RewriteE
 
 fn cautions(from: &Path, to: &Path) -> Vec<Caution> {
     let mut out = Vec::new();
-    for name in xattr::list(from).into_iter().flatten() {
+    for name in xattr::list_deref(from).into_iter().flatten() {
         if name == "security.ima" || name == "security.evm" {
             out.push(Caution::Signature {
                 attribute: name.to_string_lossy().into_owned(),

@@ -354,36 +354,42 @@ fn flags_live(code: &Code<'_>, after: u64) -> bool {
         | RflagsBits::ZF
         | RflagsBits::SF
         | RflagsBits::OF;
-    let (mut at, mut open) = (after, ARITHMETIC);
+    let mut work = vec![(after, ARITHMETIC)];
     let mut seen = BTreeSet::new();
-    while seen.len() < 1024 {
-        let Some(one) = code.instruction(at) else {
-            return false;
-        };
-        // A loop that never reads them.
-        if !seen.insert(at) {
-            return false;
-        }
-        if one.code() == Op::Syscall {
-            at = one.next_ip();
+    while let Some((at, open)) = work.pop() {
+        // A loop that never reads them ends the search; one that is too long to follow does not.
+        if !seen.insert((at, open)) {
             continue;
         }
-        if one.rflags_read() & open != 0 {
+        let Some(one) = code.instruction(at) else {
+            continue;
+        };
+        if seen.len() > 1024 || one.code() != Op::Syscall && one.rflags_read() & open != 0 {
             return true;
         }
-        open &= !one.rflags_modified();
-        if open == 0 {
-            return false;
-        }
-        at = match one.flow_control() {
-            FlowControl::Next => one.next_ip(),
-            FlowControl::UnconditionalBranch if is_near_branch(&one) => one.near_branch_target(),
-            FlowControl::ConditionalBranch | FlowControl::XbeginXabortXend => return true,
-            // The calling convention leaves the flags to nobody.
-            _ => return false,
+        let left = if one.code() == Op::Syscall {
+            open
+        } else {
+            open & !one.rflags_modified()
         };
+        if left == 0 {
+            continue;
+        }
+        match one.flow_control() {
+            FlowControl::Next => work.push((one.next_ip(), left)),
+            FlowControl::Call if one.code() == Op::Syscall => work.push((one.next_ip(), left)),
+            FlowControl::UnconditionalBranch if is_near_branch(&one) => {
+                work.push((one.near_branch_target(), left))
+            }
+            FlowControl::ConditionalBranch if is_near_branch(&one) => {
+                work.extend([(one.near_branch_target(), left), (one.next_ip(), left)]);
+            }
+            FlowControl::XbeginXabortXend => return true,
+            // The calling convention leaves the flags to nobody.
+            _ => {}
+        }
     }
-    true
+    false
 }
 
 /// An indirect jump of the function whose table was not found.

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use lupine_kml::rewrite::{Options, rewrite_file};
+use lupine_kml::rewrite::{Options, Plan, rewrite_file};
+use lupine_kml::scan::{Number, Site};
 
 use crate::support::{BUSYBOX, LIBC, LOADER, MUSL, Rewritten, have, run, text};
 
@@ -84,17 +85,16 @@ fn musl_programs_behave_the_same() {
         let before = compile(rewritten.folder.path(), "musl-gcc", name, &["-static"]);
         let after = before.with_extension("rewritten");
         let done = rewrite_file(&before, &after, &Options::default()).unwrap();
-        assert_eq!(
-            done.report.native,
-            0,
-            "{name}: {:?}",
-            done.report
-                .scan
-                .sites
-                .iter()
-                .filter(|s| matches!(s.plan, lupine_kml::rewrite::Plan::Native { .. }))
-                .collect::<Vec<_>>()
-        );
+        // Without an unwind table, unwinders know the return from a signal by its bytes: that one stays.
+        let signal_return = |s: &&Site| s.number == Number::Known(vec![15]);
+        let native = done
+            .report
+            .scan
+            .sites
+            .iter()
+            .filter(|s| matches!(s.plan, Plan::Native { .. }));
+        let others: Vec<_> = native.filter(|s| !signal_return(s)).collect();
+        assert!(others.is_empty(), "{name}: {others:?}");
         assert_eq!(lines(&after), lines(&before), "{name} static");
     }
 }

@@ -214,8 +214,14 @@ fn check(seed: u64, kind: &str) {
         .count();
     assert!(
         sites.len() >= PER_PROGRAM && rewritten * 100 >= sites.len() * 80,
-        "{rewritten} of {}",
-        sites.len()
+        "{rewritten} of {}: {:?}",
+        sites.len(),
+        sites
+            .iter()
+            .filter(|s| matches!(s.plan, Plan::Native { .. }))
+            .map(|s| &s.plan)
+            .take(40)
+            .collect::<Vec<_>>()
     );
 }
 
