@@ -3,8 +3,9 @@
 use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use rayon::prelude::*;
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps};
 use serde::{Deserialize, Serialize};
 
@@ -60,6 +61,17 @@ pub fn rewrite_file(from: &Path, to: &Path, options: &Options) -> Result<FileRep
         written: !unchanged,
         cautions: cautions(from, to),
     })
+}
+
+/// Rewrites many files at once, on all processors; results stand in the order of `files` (from, to).
+pub fn rewrite_files(
+    files: &[(PathBuf, PathBuf)],
+    options: &Options,
+) -> Vec<Result<FileReport, RewriteError>> {
+    files
+        .par_iter()
+        .map(|(from, to)| rewrite_file(from, to, options))
+        .collect()
 }
 
 /// Restores the original of the rewritten file `from` to `to`; both may be the same file.
@@ -122,8 +134,8 @@ fn copy_attributes(from: &Path, file: &File, path: &Path) -> Result<(), RewriteE
     // After the owner: a change of owner clears the set-id bits.
     std::fs::set_permissions(path, known.permissions())
         .map_err(|e| io("change the mode of", path, &e))?;
-    for name in xattr::list(from).into_iter().flatten() {
-        if let Ok(Some(value)) = xattr::get(from, &name) {
+    for name in xattr::list_deref(from).into_iter().flatten() {
+        if let Ok(Some(value)) = xattr::get_deref(from, &name) {
             xattr::set(path, &name, &value)
                 .map_err(|e| io("set an extended attribute of", path, &e))?;
         }
@@ -144,7 +156,7 @@ fn copy_attributes(from: &Path, file: &File, path: &Path) -> Result<(), RewriteE
 
 fn cautions(from: &Path, to: &Path) -> Vec<Caution> {
     let mut out = Vec::new();
-    for name in xattr::list(from).into_iter().flatten() {
+    for name in xattr::list_deref(from).into_iter().flatten() {
         if name == "security.ima" || name == "security.evm" {
             out.push(Caution::Signature {
                 attribute: name.to_string_lossy().into_owned(),

@@ -107,7 +107,8 @@ fn slot(elf: &Elf<'_>) -> Slot {
         let named = elf.segments.iter().any(|s| {
             s.kind == elf::PT_NOTE
                 && s.offset <= property.offset
-                && s.offset + s.filesz >= property.offset + property.filesz
+                && s.offset.saturating_add(s.filesz)
+                    >= property.offset.saturating_add(property.filesz)
         });
         if named {
             return Slot::Instead(index);

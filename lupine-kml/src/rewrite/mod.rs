@@ -12,9 +12,11 @@ mod trampoline;
 mod unwind;
 mod window;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-pub use files::{Caution, FileReport, rewrite_file, undo_file};
+pub use files::{Caution, FileReport, rewrite_file, rewrite_files, undo_file};
 pub use plan::{Plan, Reason};
 
 use crate::scan::code::Code;
@@ -159,11 +161,44 @@ pub fn undo_bytes(data: &[u8]) -> Result<Vec<u8>, RewriteError> {
         .undo(data)
 }
 
+/// Rewrites, verifies, and leaves native what the verification disputes.
 fn rewrite_original(data: &[u8], options: &Options) -> Result<Rewritten, RewriteError> {
+    let mut disputed = BTreeMap::new();
+    loop {
+        let made = rewrite_once(data, options, &disputed)?;
+        if made.report.rewritten == 0 {
+            return Ok(made);
+        }
+        match verify_rewrite::verify(Some(data), &made.bytes) {
+            Ok(_) => return Ok(made),
+            Err(Mismatch::Target { target, site })
+                if disputed.len() < 64 && !disputed.contains_key(&site) =>
+            {
+                disputed.insert(site, target);
+            }
+            Err(other) => return Err(other.into()),
+        }
+    }
+}
+
+fn rewrite_once(
+    data: &[u8],
+    options: &Options,
+    disputed: &BTreeMap<u64, u64>,
+) -> Result<Rewritten, RewriteError> {
     let elf = Elf::parse(data)?;
     let frames = Frames::read(&elf);
     let code = Code::decode(&elf, frames.as_ref());
     let mut planned = plan::plan(&elf, &code, frames.as_ref());
+    planned.jobs.retain(|job| !disputed.contains_key(&job.site));
+    for (site, target) in disputed {
+        planned.plans.insert(
+            *site,
+            Plan::Native {
+                reason: Reason::TargetInside { address: *target },
+            },
+        );
+    }
     let layout = if planned.jobs.is_empty() {
         None
     } else {
@@ -183,13 +218,21 @@ fn rewrite_original(data: &[u8], options: &Options) -> Result<Rewritten, Rewrite
             .as_ref()
             .ok()
             .and_then(|t| patches(&elf, &code, &job, t));
-        let (Ok(trampoline), Some(patches)) = (made, patches) else {
-            planned.plans.insert(
-                job.site,
-                Plan::Native {
-                    reason: Reason::OutOfReach,
-                },
-            );
+        let room = match &job.entry {
+            Entry::Short(pad) => pad
+                .block
+                .is_none_or(|start| placed.iter().any(|(j, _)| j.start == start)),
+            _ => true,
+        };
+        let (Ok(trampoline), Some(patches), true) = (made, patches, room) else {
+            if !matches!(job.entry, Entry::Block) {
+                planned.plans.insert(
+                    job.site,
+                    Plan::Native {
+                        reason: Reason::OutOfReach,
+                    },
+                );
+            }
             continue;
         };
         for (offset, bytes) in patches {
@@ -200,11 +243,15 @@ fn rewrite_original(data: &[u8], options: &Options) -> Result<Rewritten, Rewrite
         placed.push((job, trampoline));
     }
     content.code = content.bytes.len() as u64;
+    let sites = placed
+        .iter()
+        .filter(|(job, _)| !matches!(job.entry, Entry::Block))
+        .count();
     let mut report = Report {
         scan: scan::describe(&elf, &code, &planned.plans),
         gate: options.gate,
-        rewritten: placed.len(),
-        native: code.syscalls.len() - placed.len(),
+        rewritten: sites,
+        native: code.syscalls.len() - sites,
         trampoline_bytes: content.code,
         growth: 0,
         moved_headers: layout
@@ -229,7 +276,6 @@ fn rewrite_original(data: &[u8], options: &Options) -> Result<Rewritten, Rewrite
     };
     let bytes = layout::finish(&elf, &layout, &content, image, note)?;
     report.growth = bytes.len() as u64 - data.len() as u64;
-    verify_rewrite::verify(Some(data), &bytes)?;
     Ok(Rewritten { bytes, report })
 }
 
@@ -252,7 +298,7 @@ fn patches(
         bytes
     };
     match &job.entry {
-        Entry::Near => put(
+        Entry::Near | Entry::Block => put(
             job.start,
             filled(near_jump(job.start, to).ok()?.to_vec(), job.start),
         )?,

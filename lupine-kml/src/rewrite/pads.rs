@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::scan::code::{Code, ends_flow, is_nop};
+use iced_x86::Instruction;
 
-use super::plan::{NEAR, SHORT};
+use super::plan::{NEAR, SHORT, can_move};
+use crate::scan::code::{Code, ends_flow, is_nop};
 
 /// Five bytes of padding that become a `jmp rel32`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +14,8 @@ pub(crate) struct Pad {
     pub(crate) jump: u64,
     /// Padding that is executed: its first two bytes become a `jmp rel8` to its end (start, end).
     pub(crate) skip: Option<(u64, u64)>,
+    /// Room that a block made: where the block starts.
+    pub(crate) block: Option<u64>,
 }
 
 /// Bytes that are taken: by displaced instructions, by jumps in padding.
@@ -73,6 +76,38 @@ impl Pads {
         Some(pad)
     }
 
+    /// Makes five bytes where there is no padding: ten bytes of neighbouring instructions, in reach of a `jmp rel8`
+    /// that ends at `from`, are to move to a block of their own. Returns them; the jump goes behind the first five.
+    pub(crate) fn evict(&mut self, code: &Code<'_>, from: u64) -> Option<Vec<Instruction>> {
+        let (low, high) = (from.saturating_sub(128 + NEAR), from + 127 - NEAR);
+        let mut best: Option<(u64, Vec<Instruction>)> = None;
+        for start in (low..=high).filter(|a| code.is_start(*a)) {
+            let mut moved = Vec::new();
+            let mut at = start;
+            while at - start < 2 * NEAR {
+                let next = code.instruction(at).filter(can_move);
+                let Some(one) = next.filter(|_| at == start || !code.is_target(at)) else {
+                    break;
+                };
+                if (at + 1..one.next_ip()).any(|a| code.is_start(a) || code.is_target(a)) {
+                    break;
+                }
+                at = one.next_ip();
+                moved.push(one);
+            }
+            let distance = start.abs_diff(from);
+            if at - start >= 2 * NEAR
+                && !self.claimed(start, at)
+                && best.as_ref().is_none_or(|b| distance < b.0)
+            {
+                best = Some((distance, moved));
+            }
+        }
+        let moved = best?.1;
+        self.claim(moved.first()?.ip(), moved.last()?.next_ip());
+        Some(moved)
+    }
+
     /// Padding behind an instruction that never goes on.
     fn dead(&self, code: &Code<'_>, start: u64, low: u64, high: u64) -> Option<Pad> {
         let mut end = start;
@@ -88,7 +123,11 @@ impl Pads {
         let fits = |jump: &u64| {
             jump + NEAR <= end && *jump >= low && *jump <= high && !self.claimed(*jump, jump + NEAR)
         };
-        (start..end).find(fits).map(|jump| Pad { jump, skip: None })
+        (start..end).find(fits).map(|jump| Pad {
+            jump,
+            skip: None,
+            block: None,
+        })
     }
 
     /// Padding that is run through: a jump over its rest makes that rest free.
@@ -111,6 +150,7 @@ impl Pads {
         fits.then_some(Pad {
             jump,
             skip: Some((start, end)),
+            block: None,
         })
     }
 }

@@ -1,11 +1,12 @@
 //! Decides for each site how it reaches its trampoline, or why it stays as it is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use iced_x86::{Code as Op, FlowControl, Instruction, Register, RflagsBits};
 use serde::{Deserialize, Serialize};
 
 use super::pads::{Pad, Pads};
+use crate::scan::abi as elf;
 use crate::scan::code::{Code, Span, ends_flow, is_near_branch, is_nop};
 use crate::scan::elf::Elf;
 use crate::scan::frames::Frames;
@@ -27,7 +28,8 @@ pub enum Plan {
         /// How many instructions move.
         instructions: usize,
     },
-    /// Two to four bytes move; a `jmp rel8` takes their place and reaches a `jmp rel32` in padding nearby.
+    /// Two to four bytes move; a `jmp rel8` takes their place and reaches a `jmp rel32` in padding nearby, or in the
+    /// place of neighbouring instructions that move as well.
     ShortJump {
         /// Address of the first instruction that moves.
         start: u64,
@@ -83,7 +85,7 @@ pub enum Reason {
         /// Address of the jump.
         jump: u64,
     },
-    /// Unwinders know a signal frame by these very bytes, and no unwind entry says it otherwise.
+    /// Unwinders know a signal frame by these very bytes, and the file has no unwind table that could say it otherwise.
     SignalReturn,
     /// A handler compares the interrupted address with the range that ends behind the site, and that range cannot move.
     CancellationWindow,
@@ -96,11 +98,14 @@ pub enum Reason {
 /// What the trampoline of one site needs.
 #[derive(Debug, Clone)]
 pub(crate) struct Job {
+    /// The site, or the end of a block.
     pub(crate) site: u64,
     /// First address that moves (the site itself when nothing does).
     pub(crate) start: u64,
     pub(crate) moved: Vec<Instruction>,
     pub(crate) entry: Entry,
+    /// The return from a signal handler, which no unwind entry covers.
+    pub(crate) signal: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -111,6 +116,8 @@ pub(crate) enum Entry {
     Branches(Vec<(Instruction, Option<Pad>)>),
     /// The range from `start` moves with the site; these `lea` follow: instruction, and whether it names the end.
     Window(Vec<(Instruction, bool)>),
+    /// No site at all: instructions that make room, with the jump of another site behind the first five bytes.
+    Block,
 }
 
 #[derive(Debug, Default)]
@@ -173,7 +180,8 @@ pub(crate) fn plan(elf: &Elf<'_>, code: &Code<'_>, frames: Option<&Frames<'_>>) 
             }
             continue;
         }
-        if bare_signal_return(code, frames, site) {
+        let signal = bare_signal_return(code, frames, site);
+        if signal && !elf.has_segment(elf::PT_GNU_EH_FRAME) {
             planned.plans.insert(site, native(Reason::SignalReturn));
             continue;
         }
@@ -192,6 +200,7 @@ pub(crate) fn plan(elf: &Elf<'_>, code: &Code<'_>, frames: Option<&Frames<'_>>) 
                 start,
                 moved,
                 entry: Entry::Near,
+                signal,
             });
         } else {
             pads.claim(site, site + 2);
@@ -201,7 +210,9 @@ pub(crate) fn plan(elf: &Elf<'_>, code: &Code<'_>, frames: Option<&Frames<'_>>) 
     for (site, start, moved, blocked) in later {
         if site - start >= SHORT
             && !pads.claimed(start, site)
-            && let Some(pad) = pads.take(code, start + SHORT)
+            && let Some(pad) = pads
+                .take(code, start + SHORT)
+                .or_else(|| evict(code, start, site, &mut pads, &mut planned.jobs))
         {
             pads.claim(start, site + 2);
             planned.plans.insert(
@@ -217,6 +228,7 @@ pub(crate) fn plan(elf: &Elf<'_>, code: &Code<'_>, frames: Option<&Frames<'_>>) 
                 start,
                 moved,
                 entry: Entry::Short(pad),
+                signal: false,
             });
             continue;
         }
@@ -246,11 +258,40 @@ pub(crate) fn plan(elf: &Elf<'_>, code: &Code<'_>, frames: Option<&Frames<'_>>) 
                 start: site,
                 moved: Vec::new(),
                 entry: Entry::Branches(branches),
+                signal: false,
             });
         }
     }
-    planned.jobs.sort_by_key(|j| j.site);
+    // Blocks first: a jump of another site is patched into theirs.
     planned
+        .jobs
+        .sort_by_key(|j| (!matches!(j.entry, Entry::Block), j.site));
+    planned
+}
+
+/// Room made by moving neighbours out of the way, where `jmp rel8` at `start` reaches it.
+fn evict(
+    code: &Code<'_>,
+    start: u64,
+    site: u64,
+    pads: &mut Pads,
+    jobs: &mut Vec<Job>,
+) -> Option<Pad> {
+    pads.claim(start, site + 2);
+    let moved = pads.evict(code, start + SHORT)?;
+    let (first, end) = (moved.first()?.ip(), moved.last()?.next_ip());
+    jobs.push(Job {
+        site: end,
+        start: first,
+        moved,
+        entry: Entry::Block,
+        signal: false,
+    });
+    Some(Pad {
+        jump: first + NEAR,
+        skip: None,
+        block: Some(first),
+    })
 }
 
 /// Whether the bytes in front of `site` are already a jump into our own segment.
@@ -313,28 +354,42 @@ fn flags_live(code: &Code<'_>, after: u64) -> bool {
         | RflagsBits::ZF
         | RflagsBits::SF
         | RflagsBits::OF;
-    let (mut at, mut open) = (after, ARITHMETIC);
-    for _ in 0..64 {
+    let mut work = vec![(after, ARITHMETIC)];
+    let mut seen = BTreeSet::new();
+    while let Some((at, open)) = work.pop() {
+        // A loop that never reads them ends the search; one that is too long to follow does not.
+        if !seen.insert((at, open)) {
+            continue;
+        }
         let Some(one) = code.instruction(at) else {
-            return false;
+            continue;
         };
-        if one.rflags_read() & open != 0 {
+        if seen.len() > 1024 || one.code() != Op::Syscall && one.rflags_read() & open != 0 {
             return true;
         }
-        open &= !one.rflags_modified();
-        if open == 0 {
-            return false;
-        }
-        at = match one.flow_control() {
-            FlowControl::Next => one.next_ip(),
-            FlowControl::Call if one.code() == Op::Syscall => one.next_ip(),
-            FlowControl::UnconditionalBranch if is_near_branch(&one) => one.near_branch_target(),
-            FlowControl::ConditionalBranch | FlowControl::XbeginXabortXend => return true,
-            // The calling convention leaves the flags to nobody.
-            _ => return false,
+        let left = if one.code() == Op::Syscall {
+            open
+        } else {
+            open & !one.rflags_modified()
         };
+        if left == 0 {
+            continue;
+        }
+        match one.flow_control() {
+            FlowControl::Next => work.push((one.next_ip(), left)),
+            FlowControl::Call if one.code() == Op::Syscall => work.push((one.next_ip(), left)),
+            FlowControl::UnconditionalBranch if is_near_branch(&one) => {
+                work.push((one.near_branch_target(), left))
+            }
+            FlowControl::ConditionalBranch if is_near_branch(&one) => {
+                work.extend([(one.near_branch_target(), left), (one.next_ip(), left)]);
+            }
+            FlowControl::XbeginXabortXend => return true,
+            // The calling convention leaves the flags to nobody.
+            _ => {}
+        }
     }
-    true
+    false
 }
 
 /// An indirect jump of the function whose table was not found.

@@ -45,6 +45,16 @@ pub(crate) fn encode(
             asm.relocate(code, one)?;
         }
     }
+    if matches!(job.entry, Entry::Block) {
+        moved.push((job.site, asm.here()));
+        asm.relative(&[0xe9], job.site)?;
+        return Ok(Trampoline {
+            address,
+            bytes: asm.out,
+            moved,
+            syscall: None,
+        });
+    }
     let window = matches!(job.entry, Entry::Window(_));
     // A moved window brings its own `syscall`, 4 + 7 + 7 (or 6 with a short branch before) bytes further on.
     let tail = 7 + 7 + JMP_GATE.len() as u64;

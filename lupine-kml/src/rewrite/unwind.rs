@@ -60,6 +60,26 @@ fn entries(
     let mut table = FrameTable::default();
     for (job, trampoline) in placed {
         let Some(frame) = frames.find(job.site) else {
+            if job.signal {
+                let id = table.add_cie(signal_frame());
+                // One byte early: unwinders look up the address before a return.
+                for (start, end) in [
+                    (job.start - 1, job.site + 2),
+                    (
+                        trampoline.address,
+                        trampoline.address + trampoline.bytes.len() as u64,
+                    ),
+                ] {
+                    let length = u32::try_from(end - start).ok()?;
+                    table.add_fde(
+                        id,
+                        FrameDescriptionEntry::new(
+                            Address::Constant(start.wrapping_sub(base)),
+                            length,
+                        ),
+                    );
+                }
+            }
             continue;
         };
         let Some((cie, fde)) = copy(frames, frame, job, trampoline, base) else {
@@ -83,6 +103,50 @@ fn entries(
         }
     }
     Some((section, added))
+}
+
+/// The rules of a signal frame: rsp points to the `ucontext` of the kernel's x86-64 ABI, which holds all registers.
+fn signal_frame() -> CommonInformationEntry {
+    // DWARF register and offset within `ucontext`, for r8 .. r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip.
+    const SAVED: [(u16, u8); 17] = [
+        (8, 40),
+        (9, 48),
+        (10, 56),
+        (11, 64),
+        (12, 72),
+        (13, 80),
+        (14, 88),
+        (15, 96),
+        (5, 104),
+        (4, 112),
+        (6, 120),
+        (3, 128),
+        (1, 136),
+        (0, 144),
+        (2, 152),
+        (7, 160),
+        (16, 168),
+    ];
+    // DW_OP_breg7 (rsp) with a two-byte SLEB128 offset.
+    let at = |offset: u8| vec![0x77, 0x80 | offset & 0x7f, offset >> 7];
+    let encoding = gimli::Encoding {
+        format: gimli::Format::Dwarf32,
+        version: 1,
+        address_size: 8,
+    };
+    let mut cie = CommonInformationEntry::new(encoding, 1, -8, gimli::Register(16));
+    cie.fde_address_encoding = gimli::DwEhPe(gimli::DW_EH_PE_pcrel.0 | gimli::DW_EH_PE_sdata4.0);
+    cie.signal_trampoline = true;
+    let mut stack = at(160);
+    stack.push(gimli::DW_OP_deref.0);
+    cie.add_instruction(New::CfaExpression(Expression::raw(stack)));
+    for (register, offset) in SAVED {
+        cie.add_instruction(New::Expression(
+            gimli::Register(register),
+            Expression::raw(at(offset)),
+        ));
+    }
+    cie
 }
 
 /// The rules that hold at the site, for the range of the trampoline. Personality and call sites are left out: no

@@ -62,5 +62,6 @@ pub(crate) fn plan(code: &Code<'_>, site: u64) -> Option<Job> {
         start: at,
         moved,
         entry: Entry::Window(all),
+        signal: false,
     })
 }

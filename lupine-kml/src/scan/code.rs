@@ -169,6 +169,18 @@ impl<'a> Code<'a> {
         from.into_iter().map(|a| self.instruction(a)).collect()
     }
 
+    /// Whether `address` lies within a decoded instruction, behind its first byte: nothing in data means that.
+    fn inside(&self, address: u64) -> bool {
+        !self.is_start(address)
+            && (1..15).any(|back| {
+                let start = address.wrapping_sub(back);
+                self.is_start(start)
+                    && self
+                        .instruction(start)
+                        .is_some_and(|one| one.next_ip() > address)
+            })
+    }
+
     /// The function that holds `address`.
     pub(crate) fn span(&self, address: u64) -> Option<Span> {
         let after = self.spans.partition_point(|s| s.start <= address);
@@ -226,7 +238,8 @@ impl<'a> Code<'a> {
         for frame in frames.iter().flat_map(|f| &f.list) {
             spans.push((
                 Span {
-                    start: frame.start,
+                    // Entries of signal frames start one byte early: unwinders look up the address before a return.
+                    start: frame.start + u64::from(frame.signal),
                     end: frame.end,
                 },
                 Evidence::UnwindEntry { start: frame.start },
@@ -275,6 +288,9 @@ impl<'a> Code<'a> {
             work.push((entry, Evidence::Entry, Trust::Sure));
         }
         for pointer in &elf.pointers {
+            if self.inside(*pointer) {
+                continue;
+            }
             self.mark_target(*pointer, true);
             self.pointed.insert(*pointer);
             work.push((*pointer, Evidence::Pointer, Trust::Try));
@@ -296,7 +312,10 @@ impl<'a> Code<'a> {
 
     fn follow(&mut self, work: &mut Vec<(u64, Evidence, Trust)>) {
         while let Some((address, evidence, trust)) = work.pop() {
-            if self.is_start(address) || !self.contains(address) {
+            if self.is_start(address)
+                || !self.contains(address)
+                || matches!(trust, Trust::Try) && self.inside(address)
+            {
                 continue;
             }
             if matches!(trust, Trust::Sure) || self.plausible(address) {
@@ -338,6 +357,10 @@ impl<'a> Code<'a> {
             if traced && ends_flow(flow) {
                 break;
             }
+        }
+        // Assembly ends its unwind entry where the stack changes (clone): the code goes on.
+        if !traced && decoder.ip() == end && !ends_flow(one.flow_control()) && !is_nop(&one) {
+            work.push((end, evidence, Trust::Try));
         }
     }
 
@@ -462,7 +485,7 @@ impl<'a> Code<'a> {
             let skip = (segment.vaddr.wrapping_neg() % 8) as usize;
             for raw in all.get(skip..).unwrap_or(&[]).as_chunks::<8>().0 {
                 let value = u64::from_le_bytes(*raw);
-                if value >= low && value < high && self.contains(value) {
+                if value >= low && value < high && self.contains(value) && !self.inside(value) {
                     self.mark_target(value, true);
                     self.pointed.insert(value);
                     work.push((value, Evidence::Pointer, Trust::Try));
@@ -489,7 +512,7 @@ impl<'a> Code<'a> {
                 .map(|c| table.wrapping_add(i32::from_le_bytes(*c) as i64 as u64));
             let mut targets: Vec<u64> = relative
                 .take(4096)
-                .take_while(|t| self.contains(*t))
+                .take_while(|t| self.contains(*t) && !self.inside(*t))
                 .collect();
             if targets.is_empty() && elf.kind == Kind::Executable {
                 targets = all
@@ -498,7 +521,7 @@ impl<'a> Code<'a> {
                     .iter()
                     .map(|c| word(c, 0))
                     .take(4096)
-                    .take_while(|t| self.contains(*t))
+                    .take_while(|t| self.contains(*t) && !self.inside(*t))
                     .collect();
             }
             for target in &targets {

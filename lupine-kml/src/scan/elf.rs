@@ -188,8 +188,6 @@ const DT_FINI: u64 = 13;
 const DT_JMPREL: u64 = 23;
 const DT_RELRSZ: u64 = 35;
 const DT_RELR: u64 = 36;
-/// Checksum that `prelink` leaves behind.
-pub(crate) const DT_CHECKSUM: u64 = 0x6fff_fdf8;
 
 impl<'a> Elf<'a> {
     pub(crate) fn parse(data: &'a [u8]) -> Result<Self, ElfError> {

@@ -177,7 +177,7 @@ impl State {
         let operand = match one.op1_kind() {
             OpKind::Register => self.get(one.op1_register()),
             OpKind::Memory => Value::Any,
-            _ => Value::one(one.immediate(1)),
+            _ => one.try_immediate(1).map_or(Value::Any, Value::one),
         };
         let high_byte = matches!(
             to,

@@ -1,0 +1,12 @@
+//! Rewritten files against the reference implementations: the loaders, the kernel, binutils, elfutils, gdb, and
+//! real programs that must behave as with the originals.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "asks readelf, strip, the C compiler and the rewritten programs themselves"
+)]
+
+mod files;
+mod hostile;
+mod programs;
+mod property;
+mod support;
