@@ -36,6 +36,7 @@ pub mod kernel;
 pub mod manifest;
 pub mod needs;
 pub mod pipeline;
+pub mod probes;
 pub mod process;
 pub mod progress;
 pub mod rootfs;
