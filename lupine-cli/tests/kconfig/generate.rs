@@ -47,7 +47,8 @@ pub(crate) fn generate(version: Version, seed: u64) -> Generated {
         next: 0,
         choices: 0,
         text: String::new(),
-        backward_only: seed % 4 != 0,
+        backward_only: seed % 8 != 0,
+        choice: None,
     };
     if writer.random.chance(70) {
         writer
@@ -123,6 +124,8 @@ struct Writer {
     text: String,
     /// Expressions mention earlier symbols only, so that nothing depends on itself.
     backward_only: bool,
+    /// The first member of the choice being written: members do not mention one another.
+    choice: Option<usize>,
 }
 
 impl Writer {
@@ -284,6 +287,7 @@ impl Writer {
             let _ = writeln!(self.text, "\tdefault {}{condition}", self.symbols[chosen].0);
         }
         self.text.push('\n');
+        self.choice = Some(first);
         let nested = self.random.chance(20);
         if nested {
             let condition = self.expression(1);
@@ -302,6 +306,7 @@ impl Writer {
         if nested {
             self.text.push_str("endif\n\n");
         }
+        self.choice = None;
         self.text.push_str("endchoice\n\n");
     }
 

@@ -74,12 +74,12 @@ fn files(version: Version, seeds: std::ops::Range<u64>) {
 
 #[test]
 fn generated_files_of_6_1() {
-    files(Version::V6_1, 0..700);
+    files(Version::V6_1, 0..420);
 }
 
 #[test]
 fn generated_files_of_6_12() {
-    files(Version::V6_12, 10_000..10_700);
+    files(Version::V6_12, 10_000..10_420);
 }
 
 #[test]

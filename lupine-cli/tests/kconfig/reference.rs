@@ -60,8 +60,6 @@ impl Version {
 /// A kernel tree and its `conf`.
 #[derive(Debug)]
 pub(crate) struct Kernel {
-    /// Which release.
-    pub(crate) version: Version,
     /// The tree: only read.
     pub(crate) tree: PathBuf,
     /// The reference implementation, built from this tree.

@@ -7,9 +7,11 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::symlink;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
 /// Seconds after which a run is ended, and counts as a difference.
 const LIMIT: &str = "300";
@@ -135,9 +137,14 @@ impl Setting {
             environment.insert(name.to_owned(), value.into());
             args = &args[1..];
         }
+        // By the name `conf`, which it says in its messages.
+        let mut path = program.parent().unwrap().as_os_str().to_owned();
+        path.push(":");
+        path.push(environment.get("PATH").cloned().unwrap_or_default());
+        environment.insert("PATH".to_owned(), path);
         let mut child = Command::new("timeout")
             .arg(LIMIT)
-            .arg(program)
+            .arg("conf")
             .args(args)
             .current_dir(directory)
             .env_clear()
@@ -199,7 +206,7 @@ impl Setting {
         expected: &[Outcome],
         differences: &mut Differences,
     ) {
-        let got = self.run(&lupine_conf(), runs);
+        let got = self.run(lupine_conf(), runs);
         differences.runs += runs.len() - expected.len();
         if got.len() != expected.len() {
             let text = "only one of the two writes without end\n";

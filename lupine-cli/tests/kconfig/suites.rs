@@ -67,7 +67,7 @@ fn kernel_suite(version: Version, cases: usize) {
     let Some(kernel) = Kernel::get(version) else {
         return;
     };
-    match pytest(kernel, &lupine_conf()) {
+    match pytest(kernel, lupine_conf()) {
         Ok((passed, all, report)) => {
             assert!(all && passed == cases, "{passed} of {cases} pass\n{report}");
         }
@@ -157,7 +157,7 @@ fn make_with_lupine_conf_in_place() {
             return;
         };
         let expected = make(kernel, &targets, None);
-        let got = make(kernel, &targets, Some(&lupine_conf()));
+        let got = make(kernel, &targets, Some(lupine_conf()));
         assert_eq!(expected.len(), got.len());
         for ((name, expected), (_, got)) in expected.iter().zip(&got) {
             assert!(
