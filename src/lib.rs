@@ -36,7 +36,6 @@ pub mod kernel;
 pub mod manifest;
 pub mod needs;
 pub mod pipeline;
-pub mod probes;
 pub mod process;
 pub mod progress;
 pub mod rootfs;
@@ -45,4 +44,5 @@ pub mod vmm;
 
 pub use error::Error;
 pub use files::{copy_atomically, write_atomically};
+pub use process::probes;
 pub use pipeline::{Guest, Lupine, free_port};

@@ -46,6 +46,7 @@ mod simplify;
 mod simplify_in_place;
 mod source;
 mod statement;
+pub mod solve;
 mod symbol;
 mod value;
 

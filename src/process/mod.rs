@@ -22,6 +22,7 @@ mod cancel;
 mod capture;
 mod child;
 mod error;
+pub mod probes;
 mod spawn;
 mod task;
 

@@ -265,7 +265,7 @@ fn main() -> ExitCode {
     };
     let terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
     let mut console = Terminal { terminal, out: io::BufWriter::new(io::stdout()) };
-    let outcome = with_shell(&probes, &environment, |shell| {
+    let outcome = with_shell(&probes, &environment, None, |shell| {
         run(&request, &DirFiles::new(""), &environment, shell, &mut console)
     });
     let outcome = match outcome {

@@ -159,7 +159,9 @@ pub fn write_answers(
     write().map_err(|source| ProbeError::Io { path: path.into(), source })
 }
 
-/// Calls `use_shell` with the shell of a mode; afterwards, answers to keep are written.
+/// Calls `use_shell` with the shell of a mode; afterwards, answers to keep are written. Commands
+/// see `environment` and run in `directory`, where they make temporary files, or in that of this
+/// process.
 ///
 /// # Errors
 ///
@@ -167,10 +169,11 @@ pub fn write_answers(
 pub fn with_shell<T>(
     mode: &ProbeMode,
     environment: &Environment,
+    directory: Option<&Path>,
     use_shell: impl FnOnce(&dyn Shell) -> T,
 ) -> Result<T, ProbeError> {
     match mode {
-        ProbeMode::Live => Ok(use_shell(&ParallelShell::new())),
+        ProbeMode::Live => Ok(use_shell(&ParallelShell::new(environment, directory))),
         ProbeMode::Refuse => Ok(use_shell(&lupine_kconfig::RefuseShell)),
         ProbeMode::Replay(path) => {
             let mut shell = RecordedShell::new();
@@ -180,7 +183,7 @@ pub fn with_shell<T>(
             Ok(use_shell(&shell))
         }
         ProbeMode::Record(path) => {
-            let shell = RecordingShell::new(ParallelShell::new());
+            let shell = RecordingShell::new(ParallelShell::new(environment, directory));
             let result = use_shell(&shell);
             write_answers(path, &shell.into_answers())?;
             Ok(result)
@@ -197,7 +200,7 @@ pub fn with_shell<T>(
             let shell = CachedShell {
                 identity: identity(environment),
                 known: Mutex::new(known),
-                inner: ParallelShell::new(),
+                inner: ParallelShell::new(environment, directory),
             };
             let result = use_shell(&shell);
             let known = shell.known.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -301,12 +304,14 @@ struct Work {
 /// Runs announced commands on one thread per processor, others when asked.
 struct ParallelShell {
     work: Arc<(Mutex<Work>, Condvar)>,
+    place: Arc<Place>,
     threads: Mutex<Vec<thread::JoinHandle<()>>>,
 }
 
 impl ParallelShell {
-    fn new() -> Self {
-        Self { work: Arc::default(), threads: Mutex::default() }
+    fn new(environment: &Environment, directory: Option<&Path>) -> Self {
+        let place = Place { environment: environment.clone(), directory: directory.map(Into::into) };
+        Self { work: Arc::default(), place: Arc::new(place), threads: Mutex::default() }
     }
 
     fn start_threads(&self) {
@@ -317,7 +322,8 @@ impl ParallelShell {
         let count = thread::available_parallelism().map_or(2, std::num::NonZero::get).min(16);
         for _ in 0..count {
             let work = Arc::clone(&self.work);
-            threads.push(thread::spawn(move || serve(&work)));
+            let place = Arc::clone(&self.place);
+            threads.push(thread::spawn(move || serve(&work, &place)));
         }
     }
 }
@@ -326,7 +332,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn serve((work, changed): &(Mutex<Work>, Condvar)) {
+fn serve((work, changed): &(Mutex<Work>, Condvar), place: &Place) {
     loop {
         let command = {
             let mut work = lock(work);
@@ -340,7 +346,7 @@ fn serve((work, changed): &(Mutex<Work>, Condvar)) {
                 work = changed.wait(work).unwrap_or_else(PoisonError::into_inner);
             }
         };
-        let output = execute(&command).map_err(|error| error.kind());
+        let output = place.execute(&command).map_err(|error| error.kind());
         lock(work).answers.insert(command, Some(output));
         changed.notify_all();
     }
@@ -363,7 +369,7 @@ impl Shell for ParallelShell {
             }
         }
         drop(guard);
-        let output = execute(command)?;
+        let output = self.place.execute(command)?;
         // The walk ahead and the real one ask the same; nothing has changed between them.
         if !lock(&self.threads).is_empty() {
             lock(work).answers.insert(command.to_vec(), Some(Ok(output.clone())));
@@ -408,13 +414,24 @@ impl Drop for ParallelShell {
     clippy::disallowed_methods,
     reason = "Kconfig's shell commands are started here and nowhere else"
 )]
-fn execute(command: &[u8]) -> io::Result<ShellOutput> {
-    let output = Command::new("/bin/sh")
-        .arg("-c")
-        .arg(OsStr::from_bytes(command))
-        .stdin(Stdio::inherit())
-        .output()?;
-    Ok(ShellOutput { stdout: output.stdout, stderr: output.stderr })
+impl Place {
+    fn execute(&self, command: &[u8]) -> io::Result<ShellOutput> {
+        let mut shell = Command::new("/bin/sh");
+        let pairs = self.environment.iter();
+        shell.envs(pairs.map(|(n, v)| (OsStr::from_bytes(n), OsStr::from_bytes(v))));
+        if let Some(directory) = &self.directory {
+            shell.current_dir(directory);
+        }
+        shell.arg("-c").arg(OsStr::from_bytes(command)).stdin(Stdio::inherit());
+        let output = shell.output()?;
+        Ok(ShellOutput { stdout: output.stdout, stderr: output.stderr })
+    }
+}
+
+/// What commands see around them.
+struct Place {
+    environment: Environment,
+    directory: Option<PathBuf>,
 }
 
 #[cfg(test)]
@@ -423,7 +440,7 @@ mod tests {
 
     #[test]
     fn announced_commands_give_the_answers_of_commands() {
-        let shell = ParallelShell::new();
+        let shell = ParallelShell::new(environment, directory);
         assert!(shell.prefetches());
         for number in 0..20 {
             shell.prefetch(format!("echo {number}").as_bytes());
@@ -440,12 +457,12 @@ mod tests {
         let file = directory.path().join("answers.json");
         let environment = Environment::new();
         let ask = |shell: &dyn Shell| shell.run(b"printf 'a\\377'; echo b >&2");
-        let live = with_shell(&ProbeMode::Record(file.clone()), &environment, ask);
-        let replayed = with_shell(&ProbeMode::Replay(file.clone()), &environment, ask);
+        let live = with_shell(&ProbeMode::Record(file.clone()), &environment, None, ask);
+        let replayed = with_shell(&ProbeMode::Replay(file.clone()), &environment, None, ask);
         let (live, replayed) = (live.unwrap().unwrap(), replayed.unwrap().unwrap());
         assert_eq!(live, replayed);
         assert_eq!(live.stdout, b"a\xff");
-        let other = with_shell(&ProbeMode::Replay(file), &environment, |shell| {
+        let other = with_shell(&ProbeMode::Replay(file), &environment, None, |shell| {
             shell.run(b"true").map(|_| ())
         });
         assert!(matches!(other.unwrap(), Err(ShellError::NotRecorded)));
