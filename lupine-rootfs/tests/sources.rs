@@ -292,6 +292,38 @@ fn oci_layouts_and_docker_archives() {
 }
 
 #[test]
+fn the_same_tree_makes_the_same_file_system_from_every_source() {
+    if !privileged() || !have(&["tar", "gzip", "umoci", "e2fsck"]) {
+        return;
+    }
+    let scratch = tempfile::tempdir().unwrap();
+    let base = scratch.path();
+    make_layout(base);
+    run(
+        base,
+        "umoci",
+        &["unpack", "--image", "layout:image", "bundle2"],
+    );
+    let tree = base.join("bundle2/rootfs");
+    let options = ["--format=pax", "--xattrs", "--xattrs-include=*", "--sparse"];
+    let what = ["-cf", "a.tar", "-C", tree.to_str().unwrap(), "."];
+    run(base, "tar", &[&options[..], &what].concat());
+    run(base, "gzip", &["-k", "a.tar"]);
+    let image = |source: &Path| {
+        let (_, tree, _) = read(source, &everything()).unwrap();
+        let path = base.join("image");
+        let options = lupine_rootfs::ext2::Options::default();
+        lupine_rootfs::ext2::write_image(&tree, &options, &path, &mut ()).unwrap();
+        run(base, "e2fsck", &["-fn", "image"]);
+        fs::read(path).unwrap()
+    };
+    let wanted = image(&tree);
+    for source in ["a.tar", "a.tar.gz", "layout"] {
+        assert!(image(&base.join(source)) == wanted, "{source}");
+    }
+}
+
+#[test]
 fn digests_follow_contents_and_nothing_else() {
     if !privileged() || !have(&["tar"]) {
         return;
