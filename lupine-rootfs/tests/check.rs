@@ -225,7 +225,7 @@ fn damage_that_e2fsck_finds_is_found() {
         (&["set_bg 0 used_dirs_count 99"], |p| {
             matches!(p, Problem::GroupTotal { .. })
         }),
-        (&["set_bg 0 inode_bitmap 3"], |p| {
+        (&["set_bg 0 inode_bitmap 2"], |p| {
             matches!(p, Problem::MisplacedMetadata { .. })
         }),
         (&["sif /etc/passwd file_acl 99999999"], |p| {
@@ -254,11 +254,14 @@ fn damage_that_e2fsck_finds_is_found() {
                 .unwrap();
             let said = String::from_utf8_lossy(&e2fsck.stdout);
             let name = image.file_name().unwrap().display();
-            assert_ne!(
-                e2fsck.status.code(),
-                Some(0),
-                "{name} {commands:?}: e2fsck is content"
-            );
+            // What only the superblock says, it puts right without a word.
+            if !commands[0].starts_with("ssv ") {
+                assert_ne!(
+                    e2fsck.status.code(),
+                    Some(0),
+                    "{name} {commands:?}: e2fsck is content"
+                );
+            }
             let problems = check(&damaged);
             assert!(
                 problems.first.iter().any(wanted),
