@@ -1,4 +1,5 @@
 //! `check` beside `e2fsck` on sound and corrupted images; the reader on hostile ones.
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 #![allow(
     clippy::disallowed_methods,
     reason = "asks the reference implementation"
@@ -199,13 +200,13 @@ fn damage_that_e2fsck_finds_is_found() {
         (&["freeb 150 4"], |p| {
             matches!(p, Problem::BlockBitmap { .. })
         }),
-        (&["setb 3800 4"], |p| {
+        (&["setb 900 4"], |p| {
             matches!(p, Problem::BlockBitmap { .. })
         }),
         (&["freei <13>"], |p| {
             matches!(p, Problem::InodeBitmap { .. })
         }),
-        (&["seti <700>"], |p| {
+        (&["seti <680>"], |p| {
             matches!(p, Problem::InodeBitmap { .. })
         }),
         (&["ssv free_blocks_count 5"], |p| {
@@ -224,7 +225,7 @@ fn damage_that_e2fsck_finds_is_found() {
         (&["set_bg 0 used_dirs_count 99"], |p| {
             matches!(p, Problem::GroupTotal { .. })
         }),
-        (&["set_bg 0 inode_bitmap 3"], |p| {
+        (&["set_bg 0 inode_bitmap 2"], |p| {
             matches!(p, Problem::MisplacedMetadata { .. })
         }),
         (&["sif /etc/passwd file_acl 99999999"], |p| {
@@ -253,11 +254,14 @@ fn damage_that_e2fsck_finds_is_found() {
                 .unwrap();
             let said = String::from_utf8_lossy(&e2fsck.stdout);
             let name = image.file_name().unwrap().display();
-            assert_ne!(
-                e2fsck.status.code(),
-                Some(0),
-                "{name} {commands:?}: e2fsck is content"
-            );
+            // What only the superblock says, it puts right without a word.
+            if !commands[0].starts_with("ssv ") {
+                assert_ne!(
+                    e2fsck.status.code(),
+                    Some(0),
+                    "{name} {commands:?}: e2fsck is content"
+                );
+            }
             let problems = check(&damaged);
             assert!(
                 problems.first.iter().any(wanted),

@@ -1,4 +1,5 @@
 //! Random trees with every feature, written and judged.
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 mod judge;
 

@@ -1,4 +1,5 @@
 //! Trees: insertion, links, layers, walks.
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 use lupine_rootfs::{FileTree, Inode, Kind, Metadata, TreeError, TreePath};
 

@@ -6,7 +6,7 @@
 //! directory block. Where equal hashes cross from one leaf into the next, the lowest bit of the
 //! next leaf's hash says so.
 //!
-//! The hash is half MD4 over the name bytes taken as unsigned, seeded by the superblock's
+//! The hash is half MD4 over the name bytes, taken as signed as x86 kernels do, seeded by the superblock's
 //! `s_hash_seed`; see `fs/ext4/hash.c` of the kernel.
 
 use super::bytes::{put_u16, put_u32};
@@ -15,15 +15,24 @@ use super::directory::{DOTS, DirectoryBlock, Packer, Record, dots};
 /// `hash_version` of half MD4.
 pub const HALF_MD4: u8 = 1;
 
+/// How name bytes beyond ASCII count, by the superblock's `s_flags`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NameBytes {
+    /// -128 to 127.
+    Signed,
+    /// 0 to 255.
+    Unsigned,
+}
+
 /// Hash and minor hash of a name.
-pub fn half_md4(name: &[u8], seed: [u32; 4]) -> (u32, u32) {
+pub fn half_md4(name: &[u8], seed: [u32; 4], bytes: NameBytes) -> (u32, u32) {
     let mut state = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476];
     if seed != [0; 4] {
         state = seed;
     }
     let mut rest = name;
     while !rest.is_empty() {
-        transform(&mut state, words(rest));
+        transform(&mut state, words(rest, bytes));
         rest = rest.get(32..).unwrap_or_default();
     }
     let hash = state[1] & !1;
@@ -37,14 +46,18 @@ pub fn half_md4(name: &[u8], seed: [u32; 4]) -> (u32, u32) {
 }
 
 /// Up to 32 bytes as eight words, most significant byte first, padded with the length that is left.
-fn words(rest: &[u8]) -> [u32; 8] {
+fn words(rest: &[u8], bytes: NameBytes) -> [u32; 8] {
     let len = rest.len() as u32;
     let pad = len | len << 8;
     let pad = pad | pad << 16;
     let mut words = [pad; 8];
     for (word, chunk) in words.iter_mut().zip(rest.chunks(4)) {
         for &byte in chunk {
-            *word = (*word << 8).wrapping_add(u32::from(byte));
+            let value = match bytes {
+                NameBytes::Signed => i32::from(byte.cast_signed()).cast_unsigned(),
+                NameBytes::Unsigned => u32::from(byte),
+            };
+            *word = (*word << 8).wrapping_add(value);
         }
     }
     words
@@ -94,7 +107,7 @@ pub(crate) fn sort<'a>(
 ) -> Vec<Hashed<'a>> {
     let mut hashed: Vec<Hashed<'_>> = records
         .map(|record| {
-            let (hash, minor) = half_md4(record.name, seed);
+            let (hash, minor) = half_md4(record.name, seed, NameBytes::Signed);
             Hashed {
                 hash,
                 minor,

@@ -703,7 +703,7 @@ fn validate(superblock: &Superblock, size: u64) -> Result<u32, ImageError> {
         return bad("s_first_data_block", superblock.first_data_block);
     }
     let per_group = superblock.blocks_per_group;
-    if per_group == 0 || per_group > bits || per_group % 8 != 0 {
+    if per_group == 0 || per_group > bits || !per_group.is_multiple_of(8) {
         return bad("s_blocks_per_group", per_group);
     }
     if superblock.blocks_count <= superblock.first_data_block
@@ -712,7 +712,7 @@ fn validate(superblock: &Superblock, size: u64) -> Result<u32, ImageError> {
         return bad("s_blocks_count", superblock.blocks_count);
     }
     let inodes = superblock.inodes_per_group;
-    if inodes == 0 || inodes > bits || inodes % 8 != 0 {
+    if inodes == 0 || inodes > bits || !inodes.is_multiple_of(8) {
         return bad("s_inodes_per_group", inodes);
     }
     if u64::from(superblock.inodes_count) != u64::from(inodes) * u64::from(group_count(superblock))

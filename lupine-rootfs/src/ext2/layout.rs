@@ -13,7 +13,7 @@ use super::disk_inode::{SIZE as INODE_SIZE, encode_device, encode_time};
 use super::error::{Diagnostic, Diagnostics, WriteError};
 use super::geometry::{DoesNotFit, FIRST_INODE, Geometry};
 use super::htree::{self, IndexShape};
-use super::options::{BlockSize, Options};
+use super::options::{BlockSize, Options, Size};
 use super::xattr;
 use crate::content::Content;
 use crate::inode::{Kind, Xattrs};
@@ -263,7 +263,7 @@ fn geometry(
 ) -> Result<Geometry, WriteError> {
     Geometry::new(block_size, data, inodes, options.size, options.free_inodes).map_err(|error| {
         match (error, options.size) {
-            (DoesNotFit::Smallest(needed), super::Size::Exact(asked)) => {
+            (DoesNotFit::Smallest(needed), Size::Exact(asked)) => {
                 WriteError::TooSmall { asked, needed }
             }
             _ => WriteError::TooLarge,
@@ -475,8 +475,11 @@ fn linear_blocks(tree: &FileTree, id: InodeId, block: usize) -> u64 {
     packer.blocks()
 }
 
+/// Largest image that gets smaller blocks: beyond, the metadata of many small groups costs more.
+const SMALL_IMAGE: u64 = 512 << 20;
+
 /// Chooses the block size: the one asked for, or the largest that serves, unless a smaller one
-/// saves a fifth of what the tree takes.
+/// saves a fifth of what the tree takes in an image that is not large.
 fn choose(
     tree: &FileTree,
     options: &Options,
@@ -498,7 +501,11 @@ fn choose(
     for smaller in [BlockSize::K2, BlockSize::K1] {
         if demands.check(tree, smaller).is_ok() {
             let size = estimate(tree, files, smaller);
-            if size <= least - least / 5 {
+            let image = match options.size {
+                Size::Smallest { free } => size.saturating_add(free),
+                Size::Exact(image) => image,
+            };
+            if size <= least - least / 5 && image <= SMALL_IMAGE {
                 (chosen, least) = (smaller, size);
             }
         }

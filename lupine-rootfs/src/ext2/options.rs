@@ -48,7 +48,8 @@ pub enum Size {
 /// same bytes on every machine and every day.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// Block size; `None` takes 4 KiB unless smaller blocks save a fifth of the image or more.
+    /// Block size; `None` takes 4 KiB, unless smaller blocks save a fifth of what the tree takes
+    /// in an image of at most 512 MiB.
     pub block_size: Option<BlockSize>,
     /// Size; by default 32 MiB are left free (which costs nothing: the image is sparse).
     pub size: Size,

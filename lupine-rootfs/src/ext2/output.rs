@@ -107,6 +107,9 @@ impl<'a> Joined<'a> {
     /// Writes bytes at an offset, at the latest with [`flush`](Self::flush). `ends`: nothing else
     /// will be written to the rest of the last block, which may be filled with zeros.
     pub(crate) fn write(&self, offset: u64, bytes: &[u8], ends: bool) -> io::Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
         if bytes.len() >= STREAM_BUFFER / 4 {
             return self.output.write_at(offset, bytes);
         }

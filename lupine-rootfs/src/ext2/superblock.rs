@@ -29,6 +29,8 @@ pub const RO_COMPAT_SPARSE_SUPER: u32 = 0x1;
 /// Read-only compatible feature: files of 2 GiB and more.
 pub const RO_COMPAT_LARGE_FILE: u32 = 0x2;
 
+/// `s_flags`: names are hashed as signed bytes.
+pub const FLAG_SIGNED_HASH: u32 = 0x1;
 /// `s_flags`: names are hashed as unsigned bytes.
 pub const FLAG_UNSIGNED_HASH: u32 = 0x2;
 

@@ -348,7 +348,7 @@ impl MetadataWriter<'_> {
             hash_seed: self.layout.hash_seed(),
             def_hash_version: htree::HALF_MD4,
             mkfs_time: time,
-            flags: superblock::FLAG_UNSIGNED_HASH,
+            flags: superblock::FLAG_SIGNED_HASH,
         }
     }
 

@@ -20,8 +20,10 @@ mod blob;
 mod compression;
 mod digest;
 mod directory;
+mod directory_digest;
 mod docker;
 mod error;
+mod files;
 mod layer;
 mod limits;
 mod oci;
@@ -29,6 +31,7 @@ mod platform;
 mod report;
 mod store;
 pub(crate) mod stream;
+mod walk;
 
 use std::fmt;
 use std::io::Read;
@@ -443,7 +446,9 @@ impl Image {
                         None => self.digest_of(&layer.blob)?,
                     },
                 },
-                Source::Directory(source) => directory::digest(&source.path, &self.options.limits)?,
+                Source::Directory(source) => {
+                    directory_digest::digest(&source.path, &self.options.limits)?
+                }
             };
             field(digest.as_bytes());
         }

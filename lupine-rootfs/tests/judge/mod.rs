@@ -1,4 +1,5 @@
 //! The judges of our images: `e2fsck`, `debugfs`, and the ext4-view crate.
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 #![allow(
     clippy::disallowed_methods,
     reason = "asks the reference implementation"

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::{Checker, Problem};
 use crate::ext2::bytes::{get_u16, get_u32};
-use crate::ext2::htree;
+use crate::ext2::htree::{self, NameBytes};
 use crate::ext2::image::{ImageError, ReadAt, Records};
 use crate::ext2::superblock::FLAG_UNSIGNED_HASH;
 
@@ -78,15 +78,16 @@ impl<R: ReadAt> Checker<'_, R> {
     fn hashes_fit(&self, leaf: &[u8], first: u32, end: u64) -> bool {
         let superblock = self.image.superblock();
         let unsigned = superblock.flags & FLAG_UNSIGNED_HASH != 0;
+        let bytes = if unsigned {
+            NameBytes::Unsigned
+        } else {
+            NameBytes::Signed
+        };
         Records::new(leaf)
             .flatten()
             .filter(|record| record.inode != 0)
             .all(|record| {
-                // Signed and unsigned bytes differ only beyond ASCII.
-                if !unsigned && !record.name.is_ascii() {
-                    return true;
-                }
-                let (hash, _) = htree::half_md4(record.name, superblock.hash_seed);
+                let (hash, _) = htree::half_md4(record.name, superblock.hash_seed, bytes);
                 // An odd end says that names of that very hash are on both sides.
                 hash >= first & !1 && (u64::from(hash) < end || u64::from(hash | 1) == end)
             })

@@ -122,7 +122,7 @@ pub enum Problem {
         stored: u32,
         counted: u32,
     },
-    /// A total of the superblock is wrong.
+    /// A total of the superblock is wrong (`e2fsck` corrects it from the groups, silently).
     Total {
         what: &'static str,
         stored: u32,
