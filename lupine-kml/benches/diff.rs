@@ -120,7 +120,7 @@ fn parse(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("diff");
     group.throughput(Throughput::Bytes(patch.len() as u64));
     group.bench_function("parse 100 MB", |b| {
-        b.iter(|| Patch::parse(black_box(&patch)).unwrap().files.len())
+        b.iter(|| Patch::parse(black_box(&patch)).unwrap().files.len());
     });
     group.finish();
 }

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use crate::apply::{ApplyError, Mode, Options, Report, Series, SeriesPatch, patch_directory};
 use crate::diff::{self, SeriesError};
-use crate::verify::{KernelVersion, VersionError};
+use crate::verify::{KernelVersion, TreeReport, VersionError, verify_tree};
 
 include!(concat!(env!("OUT_DIR"), "/patches.rs"));
 
@@ -105,6 +105,15 @@ pub fn patch_kernel(
         options,
         mode,
     )?)
+}
+
+/// Tells whether a kernel tree has the series that fits its version.
+///
+/// # Errors
+/// [`PatchError`]; a tree without the patch is no error.
+pub fn verify_kernel(root: &Path, fit: Fit) -> Result<TreeReport, PatchError> {
+    let version = KernelVersion::of_tree(root).map_err(SelectError::from)?;
+    Ok(verify_tree(root, &series_for(&version, fit)?)?)
 }
 
 fn select<'e>(
@@ -239,6 +248,58 @@ mod tests {
             let series = load(embedded).unwrap();
             assert_eq!(series.patches.len(), embedded.files.len());
             series.parse().unwrap();
+        }
+    }
+
+    /// The table of required and excluded options against what the patches' Kconfig says.
+    #[test]
+    fn the_options_are_those_of_the_patches() {
+        use crate::diff::LineKind;
+        use crate::verify::REQUIREMENTS;
+        for embedded in EMBEDDED {
+            let series = load(embedded).unwrap();
+            let mut depends = Vec::new();
+            for patch in series.parse().unwrap() {
+                for hunk in patch.files.iter().flat_map(|file| &file.hunks) {
+                    let mut lines: Vec<String> = Vec::new();
+                    for line in hunk.lines().filter(|line| line.kind == LineKind::Added) {
+                        let text = String::from_utf8_lossy(line.text).into_owned();
+                        match lines.last_mut() {
+                            Some(last) if last.ends_with('\\') => {
+                                *last = last.replace('\\', " ") + &text;
+                            }
+                            _ => lines.push(text),
+                        }
+                    }
+                    let Some(start) = lines.iter().position(|l| l == "config KERNEL_MODE_LINUX")
+                    else {
+                        continue;
+                    };
+                    let entry = lines[start + 1..]
+                        .iter()
+                        .take_while(|l| !l.starts_with("config ") && l.trim() != "help");
+                    depends.extend(
+                        entry.filter_map(|l| {
+                            l.trim().strip_prefix("depends on ").map(str::to_owned)
+                        }),
+                    );
+                }
+            }
+            assert!(
+                !depends.is_empty(),
+                "{}: no patch adds config KERNEL_MODE_LINUX",
+                embedded.name
+            );
+            for term in depends.iter().flat_map(|line| line.split("&&")) {
+                let term = term.trim().trim_matches(['(', ')']);
+                let (symbol, on) = term
+                    .strip_prefix('!')
+                    .map_or((term, true), |symbol| (symbol, false));
+                let known = REQUIREMENTS
+                    .iter()
+                    .any(|r| r.symbol == symbol && r.on == on);
+                assert!(known, "{}: `{term}` is not in the table", embedded.name);
+            }
         }
     }
 }

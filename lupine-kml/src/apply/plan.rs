@@ -350,17 +350,11 @@ impl<T: FileTree> Run<'_, '_, T> {
                 Err(error) => return Err(Failure::Path(line, error)),
             }
         }
-        let size = |path: &TreePath| {
-            (
-                path.components().count(),
-                path.file_name().len(),
-                path.as_bytes().len(),
-            )
-        };
-        let mut best: Option<((bool, (usize, usize, usize)), TreePath)> = None;
+        let mut best = None;
         for path in candidates {
             let absent = !matches!(self.planner.node(&path)?, Node::File(_));
-            let key = (absent, size(&path));
+            let (depth, last) = (path.components().count(), path.file_name().len());
+            let key = (absent, depth, last, path.as_bytes().len());
             if best.as_ref().is_none_or(|(best, _)| key < *best) {
                 best = Some((key, path));
             }
@@ -448,10 +442,10 @@ impl<T: FileTree> Run<'_, '_, T> {
         }
         let moves =
             matches!(action, FileAction::Rename | FileAction::Copy) && from.as_ref() != Some(&path);
-        if moves || action == FileAction::Create {
-            if let Some(obstacle) = self.planner.obstacle(&path)? {
-                return Ok(Err(obstacle));
-            }
+        if (moves || action == FileAction::Create)
+            && let Some(obstacle) = self.planner.obstacle(&path)?
+        {
+            return Ok(Err(obstacle));
         }
         let spliced = splice(
             &before.content,
@@ -493,7 +487,7 @@ impl<T: FileTree> Run<'_, '_, T> {
                 self.planner.set(&path, Node::Absent)?;
             }
             FileAction::Create | FileAction::Modify => {
-                self.planner.set(&path, Node::File(after))?
+                self.planner.set(&path, Node::File(after))?;
             }
             FileAction::Rename | FileAction::Copy => {
                 self.planner.set(&path, Node::File(after))?;

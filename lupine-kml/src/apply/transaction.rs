@@ -2,13 +2,16 @@
 
 use std::path::Path;
 
+use crate::diff::Patch;
+
 use super::ApplyError;
 use super::directory::DirectoryTree;
 use super::journal::{self, JournalError, Way, Writer};
-use super::plan::{Options, plan_parsed};
+use super::plan::{Options, Plan, plan_parsed};
 use super::record::Record;
 use super::report::{Outcome, Report};
 use super::series::Series;
+use super::tree::{FileTree, Node};
 
 /// Whether to write.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -52,13 +55,13 @@ pub fn patch_directory(
                 root: root.to_owned(),
             });
         }
-        return Ok(plan_parsed(&tree, series, &patches, options)?.report);
+        return Ok(known(&tree, series, &patches, options)?.report);
     }
     let mut resumed = false;
     if pending {
         resumed = Writer::lock(&tree)?.recover(Way::Forward)?;
     }
-    let mut plan = plan_parsed(&tree, series, &patches, options)?;
+    let mut plan = known(&tree, series, &patches, options)?;
     plan.report.resumed = resumed;
     if plan.report.outcome == Outcome::Applies && !plan.changes.is_empty() {
         let writer = Writer::lock(&tree)?;
@@ -66,6 +69,36 @@ pub fn patch_directory(
         writer.commit(plan.changes, record)?;
     }
     Ok(plan.report)
+}
+
+/// Plans, but lets the record have the last word: a series that it says is applied, to files that
+/// are unchanged since, is not applied again, though its hunks may land twice.
+fn known(
+    tree: &DirectoryTree,
+    series: &Series,
+    patches: &[Patch<'_>],
+    options: Options,
+) -> Result<Plan, ApplyError> {
+    let mut plan = plan_parsed(tree, series, patches, options)?;
+    if options.reverse || plan.report.outcome != Outcome::Applies {
+        return Ok(plan);
+    }
+    let Some(record) = journal::record(tree)?.filter(|record| record.is_of(series)) else {
+        return Ok(plan);
+    };
+    for file in &record.files {
+        let found = match tree.node(&file.path)? {
+            Node::File(entry) => Some(entry.digest()),
+            Node::Absent | Node::Directory => None,
+        };
+        if found != file.after {
+            return Ok(plan);
+        }
+    }
+    plan.report.outcome = Outcome::AlreadyApplied;
+    plan.report.changed.clear();
+    plan.changes.clear();
+    Ok(plan)
 }
 
 /// Finishes an application that was interrupted. False if none was.

@@ -416,6 +416,7 @@ impl<'a> Reader<'a> {
     }
 }
 
+#[derive(Clone, Copy)]
 enum Key {
     OldMode,
     NewMode,
@@ -430,23 +431,23 @@ enum Key {
 }
 
 fn split_header(line: &[u8]) -> Option<(Key, &[u8])> {
-    const KEYS: [(&[u8], fn() -> Key); 13] = [
-        (b"index ", || Key::Index),
-        (b"old mode ", || Key::OldMode),
-        (b"new mode ", || Key::NewMode),
-        (b"new file mode ", || Key::NewFile),
-        (b"deleted file mode ", || Key::Deleted),
-        (b"rename from ", || Key::RenameFrom),
-        (b"rename to ", || Key::RenameTo),
-        (b"rename old ", || Key::RenameFrom),
-        (b"rename new ", || Key::RenameTo),
-        (b"copy from ", || Key::CopyFrom),
-        (b"copy to ", || Key::CopyTo),
-        (b"similarity index ", || Key::Similarity),
-        (b"dissimilarity index ", || Key::Similarity),
+    const KEYS: [(&[u8], Key); 13] = [
+        (b"index ", Key::Index),
+        (b"old mode ", Key::OldMode),
+        (b"new mode ", Key::NewMode),
+        (b"new file mode ", Key::NewFile),
+        (b"deleted file mode ", Key::Deleted),
+        (b"rename from ", Key::RenameFrom),
+        (b"rename to ", Key::RenameTo),
+        (b"rename old ", Key::RenameFrom),
+        (b"rename new ", Key::RenameTo),
+        (b"copy from ", Key::CopyFrom),
+        (b"copy to ", Key::CopyTo),
+        (b"similarity index ", Key::Similarity),
+        (b"dissimilarity index ", Key::Similarity),
     ];
     KEYS.iter()
-        .find_map(|(key, make)| Some((make(), line.strip_prefix(*key)?)))
+        .find_map(|(key, kind)| Some((*kind, line.strip_prefix(*key)?)))
 }
 
 fn git_action(headers: Headers<'_>) -> Result<Action<'_>, HeaderProblem> {

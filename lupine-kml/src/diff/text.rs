@@ -45,7 +45,7 @@ impl fmt::Display for Text {
                     '\\' => f.write_str("\\\\")?,
                     '\t' => f.write_str("\t")?,
                     c if u32::from(c) < 0x20 || c == '\x7f' => {
-                        write!(f, "\\x{:02x}", u32::from(c))?
+                        write!(f, "\\x{:02x}", u32::from(c))?;
                     }
                     c => write!(f, "{c}")?,
                 }

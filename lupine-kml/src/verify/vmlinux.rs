@@ -156,7 +156,7 @@ fn code_at<'d>(file: &object::File<'d>, address: u64, length: usize) -> &'d [u8]
 fn gate(address: u64, code: &[u8]) -> GateFinding {
     let mut found = GateFinding {
         address,
-        page_aligned: address % 4096 == 0,
+        page_aligned: address.is_multiple_of(4096),
         starts_with_cli: false,
         length: None,
         rip_relative: Vec::new(),

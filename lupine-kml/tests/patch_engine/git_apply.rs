@@ -112,17 +112,17 @@ fn perform(tree: &mut MemoryTree, op: &Op) {
             tree.files.remove(&path(file));
         }
         Op::Rename(from, to) => {
-            if is_free(tree, &path(to)) {
-                if let Some(entry) = tree.files.remove(&path(from)) {
-                    tree.files.insert(path(to), entry);
-                }
+            if is_free(tree, &path(to))
+                && let Some(entry) = tree.files.remove(&path(from))
+            {
+                tree.files.insert(path(to), entry);
             }
         }
         Op::Copy(from, to) => {
-            if is_free(tree, &path(to)) {
-                if let Some(entry) = tree.files.get(&path(from)).cloned() {
-                    tree.files.insert(path(to), entry);
-                }
+            if is_free(tree, &path(to))
+                && let Some(entry) = tree.files.get(&path(from)).cloned()
+            {
+                tree.files.insert(path(to), entry);
             }
         }
         Op::Executable(file) => {

@@ -250,7 +250,11 @@ fn stable_fixes_on_another_branch() {
     for (name, target) in [("old", old), ("new", new)] {
         std::os::unix::fs::symlink(target, dir.path().join(name)).unwrap();
     }
-    let out = run(dir.path(), "diff", &["-urN", "old/", "new/"]);
+    let out = run(
+        dir.path(),
+        "diff",
+        &["-urN", "--no-dereference", "old/", "new/"],
+    );
     // `old//x` strips as `old/x` does.
     let patch = out.stdout;
     let all = Patch::parse(&patch).unwrap();

@@ -4,6 +4,12 @@
     clippy::disallowed_methods,
     reason = "asks the reference implementations"
 )]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "tests may stop, and skip loudly"
+)]
 
 mod decisions;
 mod git_apply;

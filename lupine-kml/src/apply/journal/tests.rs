@@ -322,3 +322,19 @@ fn owner_bits_and_memory_agree() {
     }
     assert_eq!(snapshot(dir.path())[Path::new("one")].0 & 0o7777, 0o4750);
 }
+
+/// An insertion without context lands as often as it is tried; the record knows better.
+#[test]
+fn the_record_keeps_a_series_from_going_on_twice() {
+    let dir = fresh();
+    let series = Series::single("p", &b"--- a/one\n+++ b/one\n@@ -1,0 +2 @@\n+x\n"[..]);
+    let apply = |mode| {
+        patch_directory(dir.path(), &series, Options::default(), mode)
+            .unwrap()
+            .outcome
+    };
+    assert_eq!(apply(ApplyMode::Write), Outcome::Applies);
+    assert_eq!(apply(ApplyMode::Check), Outcome::AlreadyApplied);
+    assert_eq!(apply(ApplyMode::Write), Outcome::AlreadyApplied);
+    assert_eq!(std::fs::read(dir.path().join("one")).unwrap(), b"1\nx\n");
+}
