@@ -151,6 +151,11 @@ impl<'a> Names<'a> {
         Names { sorted }
     }
 
+    /// Where the function of this name starts.
+    pub(crate) fn address(&self, name: &[u8]) -> Option<u64> {
+        self.sorted.iter().find(|s| s.2 == name).map(|s| s.0)
+    }
+
     fn starting(&self, address: u64) -> impl Iterator<Item = &'a [u8]> + '_ {
         let from = self.sorted.partition_point(|s| s.0 < address);
         self.sorted[from..]
