@@ -98,7 +98,7 @@ impl Stubs<'_> {
             indirect: false,
         };
         values::interpret(self.code, span, |one, state| {
-            self.record(&mut out, span, one, state)
+            self.record(&mut out, span, one, state);
         });
         out.references.sort_unstable();
         out.references.dedup();

@@ -289,7 +289,7 @@ fn verification_sees_every_damage() {
             Err(e) => {
                 *caught
                     .entry(format!("{e:?}").split(' ').next().unwrap().to_owned())
-                    .or_insert(0) += 1
+                    .or_insert(0) += 1;
             }
         }
     }
