@@ -255,7 +255,9 @@ fn rewriting_is_deterministic_idempotent_and_undoable() {
                 rewrite_bytes(&first.bytes, &other).unwrap().bytes,
                 rewrite_bytes(&original, &other).unwrap().bytes
             );
-            assert!(scan(&first.bytes).unwrap().rewritten);
+            let seen = scan(&first.bytes).unwrap();
+            assert!(seen.rewritten);
+            assert_eq!(seen.sites, scan(&original).unwrap().sites);
         }
         assert_eq!(undo_bytes(&original), Err(RewriteError::NotRewritten));
     }
