@@ -47,7 +47,7 @@ fn rewrite(c: &mut Criterion) {
         group.throughput(Throughput::Bytes(data.len() as u64));
         group.bench_function("scan", |b| b.iter(|| scan(&data)));
         group.bench_function("scan, rewrite and verify", |b| {
-            b.iter(|| rewrite_bytes(&data, &Options::default()))
+            b.iter(|| rewrite_bytes(&data, &Options::default()));
         });
         group.bench_function("functions", |b| b.iter(|| functions(&data)));
         group.finish();

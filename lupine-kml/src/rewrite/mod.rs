@@ -5,6 +5,7 @@
 
 mod files;
 pub(crate) mod layout;
+mod listing;
 pub(crate) mod note;
 mod pads;
 pub(crate) mod plan;
@@ -17,6 +18,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use files::{Caution, FileReport, rewrite_file, rewrite_files, undo_file};
+pub use listing::listing;
 pub use plan::{Plan, Reason};
 
 use crate::scan::code::Code;

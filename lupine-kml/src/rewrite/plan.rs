@@ -379,7 +379,7 @@ fn flags_live(code: &Code<'_>, after: u64) -> bool {
             FlowControl::Next => work.push((one.next_ip(), left)),
             FlowControl::Call if one.code() == Op::Syscall => work.push((one.next_ip(), left)),
             FlowControl::UnconditionalBranch if is_near_branch(&one) => {
-                work.push((one.near_branch_target(), left))
+                work.push((one.near_branch_target(), left));
             }
             FlowControl::ConditionalBranch if is_near_branch(&one) => {
                 work.extend([(one.near_branch_target(), left), (one.next_ip(), left)]);

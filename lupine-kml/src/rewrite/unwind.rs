@@ -51,12 +51,11 @@ pub(crate) fn append(
     content.frame_header = Some((header_at as u64, header.len() as u64));
 }
 
+/// The bytes of a section, and for each entry the covered address and the entry's offset.
+type Section = (Vec<u8>, Vec<(u64, u64)>);
+
 /// The new section for `base`, and for each entry the covered address and the entry's offset.
-fn entries(
-    frames: &Frames<'_>,
-    placed: &[(Job, Trampoline)],
-    base: u64,
-) -> Option<(Vec<u8>, Vec<(u64, u64)>)> {
+fn entries(frames: &Frames<'_>, placed: &[(Job, Trampoline)], base: u64) -> Option<Section> {
     let mut table = FrameTable::default();
     for (job, trampoline) in placed {
         let Some(frame) = frames.find(job.site) else {
@@ -197,7 +196,7 @@ fn copy(
         match one {
             Old::AdvanceLoc { delta } => {
                 location = location
-                    .wrapping_add(u64::from(delta).wrapping_mul(old.code_alignment_factor()))
+                    .wrapping_add(u64::from(delta).wrapping_mul(old.code_alignment_factor()));
             }
             Old::SetLoc { address } => location = address,
             _ => {}

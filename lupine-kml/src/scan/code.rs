@@ -265,7 +265,7 @@ impl<'a> Code<'a> {
                     ));
                 }
                 elf::STT_FUNC | elf::STT_GNU_IFUNC => {
-                    work.push((symbol.value, evidence, Trust::Sure))
+                    work.push((symbol.value, evidence, Trust::Sure));
                 }
                 elf::STT_NOTYPE => work.push((symbol.value, evidence, Trust::Try)),
                 _ => {}

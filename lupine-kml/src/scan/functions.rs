@@ -62,11 +62,18 @@ pub struct Function {
 
 /// Every function of the file with its direct callees and system calls, in order of address.
 ///
-/// Calls through pointers are not resolved: [`Function::references`] tells which functions have their address taken.
+/// A rewritten file is read as its original. Calls through pointers are not resolved: [`Function::references`] tells which functions have their address taken.
 ///
 /// # Errors
 /// As [`super::scan`].
 pub fn functions(data: &[u8]) -> Result<Vec<Function>, ElfError> {
+    if let Ok(original) = crate::rewrite::undo_bytes(data) {
+        return functions_as_is(&original);
+    }
+    functions_as_is(data)
+}
+
+fn functions_as_is(data: &[u8]) -> Result<Vec<Function>, ElfError> {
     let elf = Elf::parse(data)?;
     let frames = super::frames::Frames::read(&elf);
     let code = Code::decode(&elf, frames.as_ref());
@@ -98,7 +105,7 @@ impl Stubs<'_> {
             indirect: false,
         };
         values::interpret(self.code, span, |one, state| {
-            self.record(&mut out, span, one, state)
+            self.record(&mut out, span, one, state);
         });
         out.references.sort_unstable();
         out.references.dedup();

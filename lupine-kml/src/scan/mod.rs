@@ -34,7 +34,8 @@ pub struct Scan {
     /// Pairs `0f 05` in executable ranges that no decoding reached: data, or code that nothing refers to.
     /// They are left as they are.
     pub unreached: Vec<u64>,
-    /// Whether the file has been rewritten already (its note says so): its plans then speak of what is left.
+    /// Whether the file has been rewritten already (its note says so): sites and plans are those of its original,
+    /// unless it was changed since.
     pub rewritten: bool,
 }
 
@@ -54,6 +55,15 @@ impl Scan {
 /// # Errors
 /// A file that is not a well-formed 64-bit x86-64 executable or shared object, with the offset that says so.
 pub fn scan(data: &[u8]) -> Result<Scan, ElfError> {
+    if let Ok(original) = crate::rewrite::undo_bytes(data) {
+        let mut found = scan_as_is(&original)?;
+        found.rewritten = true;
+        return Ok(found);
+    }
+    scan_as_is(data)
+}
+
+fn scan_as_is(data: &[u8]) -> Result<Scan, ElfError> {
     let elf = Elf::parse(data)?;
     let frames = Frames::read(&elf);
     let code = Code::decode(&elf, frames.as_ref());
@@ -149,6 +159,11 @@ impl<'a> Names<'a> {
         sorted.sort_unstable();
         sorted.dedup();
         Names { sorted }
+    }
+
+    /// Where the function of this name starts.
+    pub(crate) fn address(&self, name: &[u8]) -> Option<u64> {
+        self.sorted.iter().find(|s| s.2 == name).map(|s| s.0)
     }
 
     fn starting(&self, address: u64) -> impl Iterator<Item = &'a [u8]> + '_ {

@@ -561,7 +561,7 @@ impl Check<'_> {
         while at < pad + 5 {
             match self.old.decode(at) {
                 Some(one) if matches!(one.mnemonic(), Mnemonic::Nop | Mnemonic::Int3) => {
-                    at = one.next_ip()
+                    at = one.next_ip();
                 }
                 _ => return false,
             }

@@ -255,7 +255,9 @@ fn rewriting_is_deterministic_idempotent_and_undoable() {
                 rewrite_bytes(&first.bytes, &other).unwrap().bytes,
                 rewrite_bytes(&original, &other).unwrap().bytes
             );
-            assert!(scan(&first.bytes).unwrap().rewritten);
+            let seen = scan(&first.bytes).unwrap();
+            assert!(seen.rewritten);
+            assert_eq!(seen.sites, scan(&original).unwrap().sites);
         }
         assert_eq!(undo_bytes(&original), Err(RewriteError::NotRewritten));
     }
@@ -289,7 +291,7 @@ fn verification_sees_every_damage() {
             Err(e) => {
                 *caught
                     .entry(format!("{e:?}").split(' ').next().unwrap().to_owned())
-                    .or_insert(0) += 1
+                    .or_insert(0) += 1;
             }
         }
     }

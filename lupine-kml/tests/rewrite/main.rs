@@ -4,6 +4,11 @@
     clippy::disallowed_methods,
     reason = "asks readelf, strip, the C compiler and the rewritten programs themselves"
 )]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "helpers of tests fail the test, and say what they skip"
+)]
 
 mod files;
 mod hostile;
