@@ -30,6 +30,9 @@ fn run(args: &common::Args) -> Result<(), Error> {
     let exit = guest.wait(print)?;
 
     common::summary(&source, &needs, &config, &kernel, &rootfs);
-    println!("hello ended with {exit}, {:.2} s after the VMM's start", readiness.ready.as_secs_f64());
+    println!(
+        "hello ended with {exit}, {:.2} s after the VMM's start",
+        readiness.ready.as_secs_f64()
+    );
     Ok(())
 }

@@ -33,8 +33,14 @@ fn run(args: &common::Args) -> Result<(), Error> {
 
     common::summary(&source, &needs, &config, &kernel, &rootfs);
     let ready = readiness.ready.as_secs_f64();
-    println!("nginx answered HTTP {} {ready:.2} s after the VMM's start:", page.status);
+    println!(
+        "nginx answered HTTP {} {ready:.2} s after the VMM's start:",
+        page.status
+    );
     println!("{}", common::title(&page.body));
-    println!("({:.1} s in all, builds included)", began.elapsed().as_secs_f64());
+    println!(
+        "({:.1} s in all, builds included)",
+        began.elapsed().as_secs_f64()
+    );
     guest.stop()
 }

@@ -37,6 +37,9 @@ fn run(args: &common::Args) -> Result<(), Error> {
     redis.read_to_string(&mut answer)?;
 
     common::summary(&source, &needs, &config, &kernel, &rootfs);
-    println!("redis answered: {}", answer.split_whitespace().collect::<Vec<_>>().join(" "));
+    println!(
+        "redis answered: {}",
+        answer.split_whitespace().collect::<Vec<_>>().join(" ")
+    );
     guest.stop()
 }

@@ -20,7 +20,9 @@ pub enum DebianError {
     #[error("cannot make an image of Debian packages: {0}")]
     Missing(Missing),
     /// mmdebstrap failed: an unknown package, no network, no user namespaces.
-    #[error("mmdebstrap could not make an image of {packages} from {suite}; without root it needs user namespaces (package uidmap). Its last words:\n{tail}")]
+    #[error(
+        "mmdebstrap could not make an image of {packages} from {suite}; without root it needs user namespaces (package uidmap). Its last words:\n{tail}"
+    )]
     Failed {
         /// The packages, by comma.
         packages: String,
@@ -46,7 +48,12 @@ pub enum DebianError {
 }
 
 /// What no application reads; it doubles the image.
-const EXCLUDED: &[&str] = &["/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*"];
+const EXCLUDED: &[&str] = &[
+    "/usr/share/doc/*",
+    "/usr/share/man/*",
+    "/usr/share/locale/*",
+    "/usr/share/info/*",
+];
 
 /// A download and installation that takes longer than this has stalled.
 const TIME_LIMIT: Duration = Duration::from_secs(15 * 60);
@@ -80,11 +87,20 @@ pub fn image(
 /// The versions that apt would install, as far as this machine's apt knows:
 /// an upgrade in the archive makes a new image after `apt-get update`.
 fn versions(packages: &[String], cancel: &Cancel) -> Vec<u8> {
-    let task = Task::new("apt-cache").arg("policy").args(packages.iter().cloned());
-    let output = task.env("LC_ALL", "C").run(cancel).map(|output| output.stdout);
+    let task = Task::new("apt-cache")
+        .arg("policy")
+        .args(packages.iter().cloned());
+    let output = task
+        .env("LC_ALL", "C")
+        .run(cancel)
+        .map(|output| output.stdout);
     let output = output.unwrap_or_default();
     let candidate = |line: &&[u8]| line.trim_ascii_start().starts_with(b"Candidate:");
-    output.split(|&byte| byte == b'\n').filter(candidate).collect::<Vec<_>>().join(&b'\n')
+    output
+        .split(|&byte| byte == b'\n')
+        .filter(candidate)
+        .collect::<Vec<_>>()
+        .join(&b'\n')
 }
 
 fn make(
@@ -96,7 +112,9 @@ fn make(
 ) -> Result<(), DebianError> {
     progress.stage(&format!("making an image of {names}"), None, Unit::Steps);
     let target = dir.join("root.tar");
-    let excluded = EXCLUDED.iter().map(|path| format!("--dpkgopt=path-exclude={path}"));
+    let excluded = EXCLUDED
+        .iter()
+        .map(|path| format!("--dpkgopt=path-exclude={path}"));
     let task = Task::new("mmdebstrap")
         .args(["--variant=essential", "--mode=auto", "--format=tar"])
         .arg(format!("--include={names}"))
@@ -109,14 +127,27 @@ fn make(
     let output = task.run(cancel)?;
     if !output.status.success() {
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
-        let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with("I:")).collect();
-        let tail = lines.get(lines.len().saturating_sub(12)..).unwrap_or_default().join("\n");
-        return Err(DebianError::Failed { packages: names.to_owned(), suite: suite.to_owned(), tail });
+        let lines: Vec<&str> = text
+            .lines()
+            .filter(|line| !line.starts_with("I:"))
+            .collect();
+        let tail = lines
+            .get(lines.len().saturating_sub(12)..)
+            .unwrap_or_default()
+            .join("\n");
+        return Err(DebianError::Failed {
+            packages: names.to_owned(),
+            suite: suite.to_owned(),
+            tail,
+        });
     }
     // mmdebstrap in a user namespace may leave the tar readable by it alone.
     std::fs::File::open(&target)
         .map(drop)
-        .map_err(|source| DebianError::Io { path: target, source })?;
+        .map_err(|source| DebianError::Io {
+            path: target,
+            source,
+        })?;
     progress.finish();
     Ok(())
 }

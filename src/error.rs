@@ -105,7 +105,10 @@ mod tests {
 
     #[test]
     fn the_blame_decides_the_exit_status() {
-        assert_eq!(Error::Needs(AnalysisError::NoEntryPoint).blame(), Blame::Input);
+        assert_eq!(
+            Error::Needs(AnalysisError::NoEntryPoint).blame(),
+            Blame::Input
+        );
         assert_eq!(Error::Cache(CacheError::NoHome).blame(), Blame::Host);
     }
 }

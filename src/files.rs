@@ -25,7 +25,10 @@ pub fn copy_atomically(from: &Path, to: &Path) -> io::Result<()> {
 
 fn place(path: &Path, fill: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = path
+        .parent()
+        .filter(|p| !p.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     let mut file = NamedTempFile::new_in(folder)?;
     fill(file.as_file_mut())?;
     let readable = std::fs::Permissions::from_mode(0o644);

@@ -94,7 +94,10 @@ impl AppImage {
             false => Some(config.process(&tree, &[]).map_err(ImageError::from)?),
         };
         let mut ports = manifest.machine.ports.clone();
-        let exposed = config.exposed_ports.iter().filter(|range| range.protocol == Protocol::Tcp);
+        let exposed = config
+            .exposed_ports
+            .iter()
+            .filter(|range| range.protocol == Protocol::Tcp);
         ports.extend(exposed.map(|range| range.first));
         ports.dedup();
         let content = match &source {
@@ -106,7 +109,14 @@ impl AppImage {
             .field("content", content.as_bytes())
             .field("run", &written)
             .finish();
-        Ok(AppImage { manifest: manifest.clone(), source, tree, process, ports, key })
+        Ok(AppImage {
+            manifest: manifest.clone(),
+            source,
+            tree,
+            process,
+            ports,
+            key,
+        })
     }
 
     /// The manifest that it was opened by.
@@ -130,12 +140,19 @@ impl AppImage {
     /// What runs, for analysis.
     #[must_use]
     pub fn entry(&self) -> Entry {
-        let Some(process) = &self.process else { return Entry::default() };
+        let Some(process) = &self.process else {
+            return Entry::default();
+        };
         let text = |bytes: &ByteString| String::from_utf8_lossy(bytes).into_owned();
-        let path = process.env.iter().find_map(|entry| entry.strip_prefix(b"PATH="));
+        let path = process
+            .env
+            .iter()
+            .find_map(|entry| entry.strip_prefix(b"PATH="));
         Entry {
             argv: process.argv.iter().map(text).collect(),
-            path: path.map(|path| String::from_utf8_lossy(path).into_owned()).unwrap_or_default(),
+            path: path
+                .map(|path| String::from_utf8_lossy(path).into_owned())
+                .unwrap_or_default(),
             directory: text(&process.working_dir),
             user_is_not_root: process.user.uid != 0 || process.user.gid != 0,
             ports: self.ports.clone(),
@@ -145,9 +162,13 @@ impl AppImage {
     /// What the guest's init has to do, in kernel mode where the variant says.
     #[must_use]
     pub fn init(&self, variant: Variant) -> InitConfig {
-        let Some(process) = &self.process else { return InitConfig::default() };
+        let Some(process) = &self.process else {
+            return InitConfig::default();
+        };
         let bytes = |list: &[ByteString]| -> Vec<guest::ByteString> {
-            list.iter().map(|text| guest::ByteString(text.to_vec())).collect()
+            list.iter()
+                .map(|text| guest::ByteString(text.to_vec()))
+                .collect()
         };
         let hostname = match process.hostname.is_empty() {
             true => self.manifest.name.clone(),
@@ -155,12 +176,17 @@ impl AppImage {
         };
         let mut init = InitConfig::standard(&hostname, bytes(&process.argv), bytes(&process.env));
         if !self.ports.is_empty() {
-            init.setup.push(Step::Address(Machine::guest_interface()).required());
+            init.setup
+                .push(Step::Address(Machine::guest_interface()).required());
         }
         init.cwd = Some(guest::ByteString(process.working_dir.to_vec()));
         if process.user.uid != 0 || process.user.gid != 0 || !process.user.groups.is_empty() {
             let groups = process.user.groups.clone();
-            init.user = Some(User { uid: process.user.uid, gid: process.user.gid, groups });
+            init.user = Some(User {
+                uid: process.user.uid,
+                gid: process.user.gid,
+                groups,
+            });
         }
         init.kml = variant.has_kml().then_some(guest::PR_SET_KML);
         init
@@ -182,12 +208,18 @@ fn config(manifest: &Manifest, source: Option<&Image>) -> ImageConfig {
     let overrides = Overrides {
         entrypoint: run.entrypoint.as_ref().map(list),
         cmd: run.command.as_ref().map(list),
-        env: run.env.iter().map(|(name, value)| format!("{name}={value}").into()).collect(),
+        env: run
+            .env
+            .iter()
+            .map(|(name, value)| format!("{name}={value}").into())
+            .collect(),
         working_dir: run.workdir.as_deref().map(Into::into),
         user: run.user.as_deref().map(Into::into),
         ..Overrides::default()
     };
-    let mut base = source.map(|image| image.config().clone()).unwrap_or_default();
+    let mut base = source
+        .map(|image| image.config().clone())
+        .unwrap_or_default();
     if source.is_none() {
         base.entrypoint = vec![HELLO_PATH.into()];
     }
@@ -229,13 +261,21 @@ pub(crate) fn put(
     mode: u16,
     bytes: &[u8],
 ) -> Result<(), ImageError> {
-    let inode = Inode::new(Kind::Regular(Content::inline(bytes)), Metadata::with_mode(mode));
+    let inode = Inode::new(
+        Kind::Regular(Content::inline(bytes)),
+        Metadata::with_mode(mode),
+    );
     insert(tree, path, inode)
 }
 
 fn insert(tree: &mut FileTree, path: &str, inode: Inode) -> Result<(), ImageError> {
-    let place = |source| ImageError::Place { path: path.to_owned(), source };
-    tree.insert(&TreePath::new(path)?, inode).map(drop).map_err(place)
+    let place = |source| ImageError::Place {
+        path: path.to_owned(),
+        source,
+    };
+    tree.insert(&TreePath::new(path)?, inode)
+        .map(drop)
+        .map_err(place)
 }
 
 impl Files for AppImage {
@@ -243,7 +283,9 @@ impl Files for AppImage {
         let mut names = Vec::new();
         let mut inodes = Vec::new();
         for path in paths {
-            let found = TreePath::new(path).ok().and_then(|place| self.tree.resolve(&place).ok());
+            let found = TreePath::new(path)
+                .ok()
+                .and_then(|place| self.tree.resolve(&place).ok());
             if let Some(inode) = found
                 && self.tree.inode(inode).content().is_some()
             {
@@ -271,7 +313,8 @@ impl lupine_rootfs::Progress for Listener<'_> {
             Stage::Data => ("writing the root file system", Unit::Bytes),
             _ => return,
         };
-        self.progress.stage(name, (total > 0).then_some(total), unit);
+        self.progress
+            .stage(name, (total > 0).then_some(total), unit);
     }
 
     fn advance(&mut self, amount: u64) {

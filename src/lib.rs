@@ -44,5 +44,5 @@ pub mod vmm;
 
 pub use error::Error;
 pub use files::{copy_atomically, write_atomically};
-pub use process::probes;
 pub use pipeline::{Guest, Lupine, free_port};
+pub use process::probes;

@@ -36,7 +36,12 @@ impl Lupine {
     #[must_use]
     pub fn new(cache: Cache) -> Lupine {
         let progress = Box::new(Silent);
-        Lupine { cache, cancel: Cancel::new(), progress, compiler: Compiler::Gcc }
+        Lupine {
+            cache,
+            cancel: Cancel::new(),
+            progress,
+            compiler: Compiler::Gcc,
+        }
     }
 
     /// A pipeline with the user's cache, see [`Cache::of_user`].
@@ -134,7 +139,12 @@ impl Lupine {
                 &packaged
             }
         };
-        Ok(KernelSource::open(path, &self.cache, &self.cancel, self.progress())?)
+        Ok(KernelSource::open(
+            path,
+            &self.cache,
+            &self.cancel,
+            self.progress(),
+        )?)
     }
 
     /// Stage 4: the smallest configuration that meets base and needs.
@@ -149,7 +159,14 @@ impl Lupine {
         variant: Variant,
     ) -> Result<SpecialisedConfig, Error> {
         let toolchain = self.toolchain()?;
-        let config = config::specialise(source, &toolchain, needs, variant, &self.cache, &self.cancel)?;
+        let config = config::specialise(
+            source,
+            &toolchain,
+            needs,
+            variant,
+            &self.cache,
+            &self.cancel,
+        )?;
         Ok(config)
     }
 
@@ -158,9 +175,20 @@ impl Lupine {
     /// # Errors
     /// It does not compile, the disk is full, or the tree's own conf would
     /// change the configuration.
-    pub fn kernel(&self, source: &KernelSource, config: &SpecialisedConfig) -> Result<Kernel, Error> {
+    pub fn kernel(
+        &self,
+        source: &KernelSource,
+        config: &SpecialisedConfig,
+    ) -> Result<Kernel, Error> {
         let toolchain = self.toolchain()?;
-        Ok(build::build(source, &config.text, &toolchain, &self.cache, &self.cancel, self.progress())?)
+        Ok(build::build(
+            source,
+            &config.text,
+            &toolchain,
+            &self.cache,
+            &self.cancel,
+            self.progress(),
+        )?)
     }
 
     fn toolchain(&self) -> Result<Toolchain, Error> {
@@ -174,7 +202,13 @@ impl Lupine {
     /// The user or group is not in the image, or the disk is full.
     pub fn rootfs(&self, image: &AppImage, variant: Variant) -> Result<Rootfs, Error> {
         let init: InitConfig = image.init(variant);
-        Ok(Rootfs::build(image, &init, &self.cache, &self.cancel, self.progress())?)
+        Ok(Rootfs::build(
+            image,
+            &init,
+            &self.cache,
+            &self.cancel,
+            self.progress(),
+        )?)
     }
 
     /// Stage 7: a running guest. `forwards` pairs host ports with guest ports.
@@ -190,7 +224,11 @@ impl Lupine {
     ) -> Result<Guest, Error> {
         host::require(&[Purpose::Run], &[]).map_err(Error::Missing)?;
         let choice = self.choose_accelerator()?;
-        self.progress.message(&format!("booting by {} ({})", choice.accel.name(), choice.reason));
+        self.progress.message(&format!(
+            "booting by {} ({})",
+            choice.accel.name(),
+            choice.reason
+        ));
         let mut machine = Machine::new(kernel.bzimage(), rootfs.path());
         machine.memory_mib = manifest.machine.memory_mib;
         machine.network = !manifest.machine.ports.is_empty();
@@ -198,7 +236,10 @@ impl Lupine {
             machine = machine.forward(host, guest);
         }
         let vm = Vm::boot(&machine, choice.accel, &self.cancel)?;
-        Ok(Guest { vm, health: health_check(manifest) })
+        Ok(Guest {
+            vm,
+            health: health_check(manifest),
+        })
     }
 }
 

@@ -76,7 +76,10 @@ impl Rootfs {
                 let servers = format!("nameserver {}\n", Machine::guest_name_server());
                 put(&mut tree, "/etc/resolv.conf", 0o644, servers.as_bytes())?;
             }
-            let options = Options { size: Size::Smallest { free }, ..Options::default() };
+            let options = Options {
+                size: Size::Smallest { free },
+                ..Options::default()
+            };
             let mut listener = Listener { progress, cancel };
             let report =
                 ext2::write_image(&tree, &options, &dir.join(Rootfs::FILE_NAME), &mut listener)
@@ -87,7 +90,9 @@ impl Rootfs {
             }
             Ok::<(), Error>(())
         })?;
-        Ok(Rootfs { path: folder.join(Rootfs::FILE_NAME) })
+        Ok(Rootfs {
+            path: folder.join(Rootfs::FILE_NAME),
+        })
     }
 }
 

@@ -53,7 +53,9 @@ impl FromStr for Variant {
     type Err = UnknownVariant;
 
     fn from_str(name: &str) -> Result<Variant, UnknownVariant> {
-        let found = Variant::ALL.into_iter().find(|variant| variant.name() == name);
+        let found = Variant::ALL
+            .into_iter()
+            .find(|variant| variant.name() == name);
         found.ok_or_else(|| UnknownVariant(name.to_owned()))
     }
 }

@@ -36,8 +36,13 @@ fn a_tree_that_is_not_a_kernel_is_named() {
     let tree = temp.path().join("tree");
     fs::create_dir(&tree).unwrap();
     fs::write(tree.join("Makefile"), "all:\n").unwrap();
-    let error = pipeline(temp.path()).kernel_source(Some(&tree)).unwrap_err();
-    assert!(matches!(error, Error::Source(SourceError::NotAKernel { .. })), "{error:?}");
+    let error = pipeline(temp.path())
+        .kernel_source(Some(&tree))
+        .unwrap_err();
+    assert!(
+        matches!(error, Error::Source(SourceError::NotAKernel { .. })),
+        "{error:?}"
+    );
     let missing = pipeline(temp.path()).kernel_source(Some(Path::new("/no/such/tree")));
     assert!(missing.unwrap_err().to_string().contains("/no/such/tree"));
 }
@@ -49,13 +54,24 @@ fn tarball(dir: &Path) -> Vec<u8> {
         let mut header = tar::Header::new_gnu();
         header.set_size(bytes.len() as u64);
         header.set_mode(0o644);
-        tar.append_data(&mut header, format!("linux-6.12.1/{name}"), bytes).unwrap();
+        tar.append_data(&mut header, format!("linux-6.12.1/{name}"), bytes)
+            .unwrap();
     };
-    add("Makefile", b"VERSION = 6\nPATCHLEVEL = 12\nSUBLEVEL = 1\nEXTRAVERSION =\n");
-    for name in ["Kbuild", "Kconfig", "scripts/kconfig/conf.c", "arch/x86/Makefile"] {
+    add(
+        "Makefile",
+        b"VERSION = 6\nPATCHLEVEL = 12\nSUBLEVEL = 1\nEXTRAVERSION =\n",
+    );
+    for name in [
+        "Kbuild",
+        "Kconfig",
+        "scripts/kconfig/conf.c",
+        "arch/x86/Makefile",
+    ] {
         add(name, b"x");
     }
-    let noise: Vec<u8> = (0..200_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let noise: Vec<u8> = (0..200_000u32)
+        .map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8)
+        .collect();
     add("noise", &noise);
     let bytes = tar.into_inner().unwrap();
     let mut encoder = liblzma::write::XzEncoder::new(Vec::new(), 1);
@@ -77,7 +93,10 @@ fn a_truncated_tarball_is_named_and_leaves_nothing() {
     fs::write(&cut, &bytes[..bytes.len() / 2]).unwrap();
     let other = temp.path().join("other");
     let error = pipeline(&other).kernel_source(Some(&cut)).unwrap_err();
-    assert!(matches!(error, Error::Source(SourceError::Damaged { .. })), "{error:?}");
+    assert!(
+        matches!(error, Error::Source(SourceError::Damaged { .. })),
+        "{error:?}"
+    );
     assert!(error.to_string().contains("cut.tar.xz"), "{error}");
     let trees = left(&other.join("cache/trees"));
     assert!(trees.is_empty(), "{trees:?}");
@@ -90,7 +109,9 @@ fn a_cancelled_unpacking_leaves_nothing() {
     let cancel = Cancel::new();
     cancel.cancel();
     let lupine = pipeline(temp.path()).with_cancel(cancel);
-    let error = lupine.kernel_source(Some(&temp.path().join("linux.tar.xz"))).unwrap_err();
+    let error = lupine
+        .kernel_source(Some(&temp.path().join("linux.tar.xz")))
+        .unwrap_err();
     assert!(error.to_string().contains("cancelled"), "{error}");
     assert!(left(&temp.path().join("cache/trees")).is_empty());
 }
@@ -150,6 +171,9 @@ fn an_image_that_is_none_is_refused() {
     fs::write(&file, b"not an archive of any kind").unwrap();
     let manifest = Manifest::for_image(&file);
     assert!(matches!(manifest.image, ImageSource::Path(_)));
-    let error = pipeline(temp.path()).image(&manifest).unwrap_err().to_string();
+    let error = pipeline(temp.path())
+        .image(&manifest)
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("image.tar"), "{error}");
 }

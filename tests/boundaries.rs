@@ -1,5 +1,8 @@
 //! The boundaries of ARCHITECTURE.md, held by a machine.
-#![allow(clippy::disallowed_methods, reason = "asks cargo for the dependency graph")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "asks cargo for the dependency graph"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -18,7 +21,11 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
         .current_dir(root())
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
     let packages = metadata["packages"].as_array().unwrap();
@@ -26,8 +33,13 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
         .iter()
         .map(|package| {
             let own = package["dependencies"].as_array().unwrap().iter();
-            let own = own.filter(|d| d["kind"].as_str() != Some("dev")).map(|d| text(&d["name"]));
-            (text(&package["name"]), own.filter(|name| name.starts_with("lupine")).collect())
+            let own = own
+                .filter(|d| d["kind"].as_str() != Some("dev"))
+                .map(|d| text(&d["name"]));
+            (
+                text(&package["name"]),
+                own.filter(|name| name.starts_with("lupine")).collect(),
+            )
         })
         .collect()
 }
@@ -35,11 +47,24 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
 #[test]
 fn crates_know_only_what_is_below_them() {
     let dependencies = dependencies();
-    let of = |name: &str| dependencies[name].iter().map(String::as_str).collect::<Vec<_>>();
+    let of = |name: &str| {
+        dependencies[name]
+            .iter()
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+    };
     for library in LIBRARIES {
-        assert_eq!(of(library), [""; 0], "{library} must not know another crate of lupine");
+        assert_eq!(
+            of(library),
+            [""; 0],
+            "{library} must not know another crate of lupine"
+        );
     }
-    assert_eq!(of("lupine"), LIBRARIES, "the pipeline knows the libraries and nothing above it");
+    assert_eq!(
+        of("lupine"),
+        LIBRARIES,
+        "the pipeline knows the libraries and nothing above it"
+    );
     assert!(of("lupine-cli").contains(&"lupine"));
 }
 
@@ -61,18 +86,29 @@ fn offenders(path: &Path, words: &[&str]) -> Vec<String> {
     let is_code = |line: &&str| !line.trim_start().starts_with("//");
     let lines = code.lines().filter(is_code);
     let hits = lines.filter(|line| words.iter().any(|word| line.contains(word)));
-    hits.map(|line| format!("{}: {}", path.display(), line.trim())).collect()
+    hits.map(|line| format!("{}: {}", path.display(), line.trim()))
+        .collect()
 }
 
 #[test]
 fn libraries_start_no_process_read_no_environment_and_print_nothing() {
-    let words = ["process::Command", "std::env", "env::var", "println!", "print!(", "stdout()"];
+    let words = [
+        "process::Command",
+        "std::env",
+        "env::var",
+        "println!",
+        "print!(",
+        "stdout()",
+    ];
     let mut files = Vec::new();
     for library in LIBRARIES {
         sources(&root().join(library).join("src"), &mut files);
     }
     assert!(files.len() >= LIBRARIES.len());
-    let found: Vec<String> = files.iter().flat_map(|path| offenders(path, &words)).collect();
+    let found: Vec<String> = files
+        .iter()
+        .flat_map(|path| offenders(path, &words))
+        .collect();
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 

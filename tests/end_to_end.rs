@@ -33,7 +33,9 @@ fn boot(name: &str, port: Option<u16>) -> (Guest, u16) {
     let image = lupine.image(&app).unwrap();
     let needs = lupine.needs(&image).unwrap();
     let source = lupine.kernel_source(None).unwrap();
-    let config = lupine.specialise(&source, &needs, Variant::LupineNokml).unwrap();
+    let config = lupine
+        .specialise(&source, &needs, Variant::LupineNokml)
+        .unwrap();
     let kernel = lupine.kernel(&source, &config).unwrap();
     let rootfs = lupine.rootfs(&image, Variant::LupineNokml).unwrap();
     check_file_system(&rootfs);
@@ -45,12 +47,21 @@ fn boot(name: &str, port: Option<u16>) -> (Guest, u16) {
 
 fn check_file_system(rootfs: &Rootfs) {
     let fsck = host::find_program("e2fsck").expect("e2fsck is part of what the tests require");
-    let output = Command::new(fsck).arg("-fn").arg(rootfs.path()).output().unwrap();
+    let output = Command::new(fsck)
+        .arg("-fn")
+        .arg(rootfs.path())
+        .output()
+        .unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}");
 }
 
-const ALL: &[Purpose] = &[Purpose::Kernel, Purpose::DebianImage, Purpose::Run, Purpose::Test];
+const ALL: &[Purpose] = &[
+    Purpose::Kernel,
+    Purpose::DebianImage,
+    Purpose::Run,
+    Purpose::Test,
+];
 
 #[test]
 fn hello_greets_and_ends() {
@@ -86,7 +97,9 @@ fn redis_keeps_a_value() {
     let (mut guest, port) = boot("redis", Some(6379));
     guest.wait_ready(|_| {}).unwrap();
     let mut redis = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    redis.write_all(b"SET unikernel lupine\r\nGET unikernel\r\nQUIT\r\n").unwrap();
+    redis
+        .write_all(b"SET unikernel lupine\r\nGET unikernel\r\nQUIT\r\n")
+        .unwrap();
     let mut answer = String::new();
     redis.read_to_string(&mut answer).unwrap();
     assert_eq!(answer, "+OK\r\n$6\r\nlupine\r\n+OK\r\n");

@@ -1,5 +1,10 @@
 //! What the examples share: arguments, bars, the summary.
-#![allow(dead_code, clippy::print_stderr, clippy::print_stdout, reason = "examples print; not each uses all")]
+#![allow(
+    dead_code,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "examples print; not each uses all"
+)]
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -24,14 +29,20 @@ impl Args {
     /// A pipeline with the user's cache, bars, and Ctrl-C.
     pub fn lupine(&self) -> Result<Lupine, Error> {
         let progress = lupine_cli::bars::for_stderr(false);
-        Ok(Lupine::of_user()?.with_progress(progress).with_cancel(self.cancel.clone()))
+        Ok(Lupine::of_user()?
+            .with_progress(progress)
+            .with_cancel(self.cancel.clone()))
     }
 }
 
 /// Parses the arguments, runs the example, prints the error chain.
 pub fn main(run: impl FnOnce(&Args) -> Result<(), Error>) -> ExitCode {
     let cancel = Cancel::on_signals().unwrap_or_default();
-    let mut args = Args { kernel_src: None, variant: Variant::default(), cancel };
+    let mut args = Args {
+        kernel_src: None,
+        variant: Variant::default(),
+        cancel,
+    };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         match (word.as_str(), words.next()) {
@@ -69,13 +80,29 @@ pub fn summary(
     kernel: &Kernel,
     rootfs: &Rootfs,
 ) {
-    let size = |path: PathBuf| std::fs::metadata(path).map(|meta| meta.len()).unwrap_or_default();
+    let size = |path: PathBuf| {
+        std::fs::metadata(path)
+            .map(|meta| meta.len())
+            .unwrap_or_default()
+    };
     println!();
-    println!("kernel       Linux {}, variant {}", source.version, config.variant);
-    println!("needs        {} options by analysis", needs.options(Strength::Required).len());
-    println!("options      {} set, {} of them with a prompt", config.set, config.set_with_prompt);
+    println!(
+        "kernel       Linux {}, variant {}",
+        source.version, config.variant
+    );
+    println!(
+        "needs        {} options by analysis",
+        needs.options(Strength::Required).len()
+    );
+    println!(
+        "options      {} set, {} of them with a prompt",
+        config.set, config.set_with_prompt
+    );
     println!("bzImage      {:.2} MB", size(kernel.bzimage()) as f64 / 1e6);
-    println!("root         {:.0} MB, ext2", size(rootfs.path().to_owned()) as f64 / 1e6);
+    println!(
+        "root         {:.0} MB, ext2",
+        size(rootfs.path().to_owned()) as f64 / 1e6
+    );
     println!("reasons      {}", kernel.directory.display());
     println!();
 }
@@ -83,6 +110,9 @@ pub fn summary(
 /// The title of an HTML page.
 pub fn title(page: &[u8]) -> String {
     let page = String::from_utf8_lossy(page);
-    let title = page.split("<title>").nth(1).and_then(|rest| rest.split("</title>").next());
+    let title = page
+        .split("<title>")
+        .nth(1)
+        .and_then(|rest| rest.split("</title>").next());
     title.unwrap_or("(no title)").to_owned()
 }

@@ -159,7 +159,9 @@ pub struct Run {
 }
 
 fn parse_ports(text: &str) -> Result<(u16, u16), String> {
-    let (host, guest) = text.split_once(':').ok_or("write HOST:GUEST, such as 8080:80")?;
+    let (host, guest) = text
+        .split_once(':')
+        .ok_or("write HOST:GUEST, such as 8080:80")?;
     let port = |word: &str| {
         let number = word.parse::<u16>().ok().filter(|&port| port != 0);
         number.ok_or(format!("{word:?} is not a port, 1 to 65535"))

@@ -3,6 +3,6 @@
 //! The commands themselves are thin: they parse, call the library, print and
 //! exit with a documented status.
 
-pub mod bars;
 pub mod args;
+pub mod bars;
 pub mod commands;

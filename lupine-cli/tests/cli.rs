@@ -6,7 +6,10 @@ use std::process::{Command, Output};
 
 fn lupine(dir: &Path, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lupine"));
-    command.args(args).current_dir(dir).env("LUPINE_CACHE", dir.join("cache"));
+    command
+        .args(args)
+        .current_dir(dir)
+        .env("LUPINE_CACHE", dir.join("cache"));
     command.output().unwrap()
 }
 
@@ -24,12 +27,20 @@ fn failure(dir: &Path, args: &[&str]) -> (i32, String) {
 #[test]
 fn wrong_command_lines_end_with_2() {
     let temp = tempfile::tempdir().unwrap();
-    for args in [&["no-such-command"][..], &["run"], &["run", "-p", "80", "hello"]] {
+    for args in [
+        &["no-such-command"][..],
+        &["run"],
+        &["run", "-p", "80", "hello"],
+    ] {
         let (status, message) = failure(temp.path(), args);
         assert_eq!(status, 2, "{message}");
     }
     let (status, message) = failure(temp.path(), &["needs", "-e", "NOVALUE", "hello"]);
-    assert_eq!((status, message.contains("NAME=VALUE")), (2, true), "{message}");
+    assert_eq!(
+        (status, message.contains("NAME=VALUE")),
+        (2, true),
+        "{message}"
+    );
 }
 
 #[test]
@@ -37,13 +48,24 @@ fn wrong_input_ends_with_3_and_is_named() {
     let temp = tempfile::tempdir().unwrap();
     let (status, message) = failure(temp.path(), &["needs", "no-such-image"]);
     assert_eq!(status, 3, "{message}");
-    assert!(message.contains("no-such-image") && message.contains("nginx"), "{message}");
+    assert!(
+        message.contains("no-such-image") && message.contains("nginx"),
+        "{message}"
+    );
     std::fs::write(temp.path().join("bad.toml"), "name = 3\n").unwrap();
     let (status, message) = failure(temp.path(), &["needs", "bad.toml"]);
-    assert_eq!((status, message.contains("bad.toml")), (3, true), "{message}");
+    assert_eq!(
+        (status, message.contains("bad.toml")),
+        (3, true),
+        "{message}"
+    );
     let args = ["build", "hello", "--kernel-src", "/no/such/tree", "-q"];
     let (status, message) = failure(temp.path(), &args);
-    assert_eq!((status, message.contains("/no/such/tree")), (3, true), "{message}");
+    assert_eq!(
+        (status, message.contains("/no/such/tree")),
+        (3, true),
+        "{message}"
+    );
 }
 
 #[test]
@@ -60,10 +82,15 @@ fn doctor_lists_every_tool() {
     let temp = tempfile::tempdir().unwrap();
     let output = lupine(temp.path(), &["doctor", "--json"]);
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(report["tools"].as_array().unwrap().len(), lupine::host::TOOLS.len());
-    let lacking = report["tools"].as_array().unwrap().iter().any(|tool| {
-        tool["path"].is_null() && tool["purpose"].as_str() != Some("test")
-    });
+    assert_eq!(
+        report["tools"].as_array().unwrap().len(),
+        lupine::host::TOOLS.len()
+    );
+    let lacking = report["tools"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .any(|tool| tool["path"].is_null() && tool["purpose"].as_str() != Some("test"));
     assert_eq!(output.status.code(), Some(if lacking { 4 } else { 0 }));
 }
 

@@ -44,9 +44,9 @@ mod session;
 mod shell;
 mod simplify;
 mod simplify_in_place;
+pub mod solve;
 mod source;
 mod statement;
-pub mod solve;
 mod symbol;
 mod value;
 
@@ -59,11 +59,7 @@ pub use kconfig::{Kconfig, Walk};
 pub use menu::{Choice, MenuNode, NodeId};
 pub use preprocess::Environment;
 pub use property::{Property, PropertyId, PropertyKind};
-pub use session::{
-    Console, FileAction, MemoryConsole, Mode, Outcome, Request, WriteKind, run,
-};
-pub use shell::{
-    RecordedShell, RecordingShell, RefuseShell, Shell, ShellError, ShellOutput,
-};
+pub use session::{Console, FileAction, MemoryConsole, Mode, Outcome, Request, WriteKind, run};
+pub use shell::{RecordedShell, RecordingShell, RefuseShell, Shell, ShellError, ShellOutput};
 pub use source::{FileId, SourceFile};
 pub use symbol::{Symbol, SymbolId, SymbolType, Tristate};

@@ -66,7 +66,11 @@ impl Requirement {
         value: impl Into<String>,
         reason: impl Into<String>,
     ) -> Self {
-        Self { name: name.into(), value: value.into(), reason: reason.into() }
+        Self {
+            name: name.into(),
+            value: value.into(),
+            reason: reason.into(),
+        }
     }
 }
 
@@ -210,7 +214,10 @@ pub fn solve<'a>(
     match search.run() {
         Outcome::Found(config) => {
             let added = added(tree, &search, requirements);
-            Ok(Solution { config: *config, added })
+            Ok(Solution {
+                config: *config,
+                added,
+            })
         }
         Outcome::TooHard(steps) => Err(SolveError::TooHard { steps }),
         Outcome::Impossible => Err(minimal_conflict(&base, requirements, &required)),
@@ -231,7 +238,9 @@ fn resolve(tree: &Kconfig, requirement: &Requirement) -> Result<Required, SolveE
         symbol.is_defined() && !symbol.is_constant()
     });
     let Some(symbol) = symbol else {
-        return Err(SolveError::UnknownSymbol { requirement: requirement.clone() });
+        return Err(SolveError::UnknownSymbol {
+            requirement: requirement.clone(),
+        });
     };
     let symbol_type = tree.get(symbol).symbol_type();
     let value = requirement.value.as_bytes();
@@ -241,9 +250,15 @@ fn resolve(tree: &Kconfig, requirement: &Requirement) -> Result<Required, SolveE
         other => value::is_valid(other, value),
     };
     if valid {
-        Ok(Required { symbol, value: value.to_vec() })
+        Ok(Required {
+            symbol,
+            value: value.to_vec(),
+        })
     } else {
-        Err(SolveError::InvalidValue { requirement: requirement.clone(), symbol_type })
+        Err(SolveError::InvalidValue {
+            requirement: requirement.clone(),
+            symbol_type,
+        })
     }
 }
 
@@ -275,8 +290,14 @@ fn minimal_conflict(
     if let Outcome::Impossible = search.run() {
         obstacles = search.obstacles();
     }
-    let requirements = kept.iter().map(|index| requirements[*index].clone()).collect();
-    SolveError::Conflict(Conflict { requirements, obstacles })
+    let requirements = kept
+        .iter()
+        .map(|index| requirements[*index].clone())
+        .collect();
+    SolveError::Conflict(Conflict {
+        requirements,
+        obstacles,
+    })
 }
 
 fn added(tree: &Kconfig, search: &Search<'_, '_>, requirements: &[Requirement]) -> Vec<Added> {
@@ -289,7 +310,12 @@ fn added(tree: &Kconfig, search: &Search<'_, '_>, requirements: &[Requirement]) 
                 through: decision.goal.path().into_iter().map(name).collect(),
             };
             let value = String::from_utf8_lossy(&decision.value).into_owned();
-            Some(Added { symbol, name: name(symbol), value, because })
+            Some(Added {
+                symbol,
+                name: name(symbol),
+                value,
+                because,
+            })
         })
         .collect();
     added.sort_by_key(|added| tree.get(added.symbol).nodes().first().copied());

@@ -35,15 +35,22 @@ struct Table {
 /// The base options of a variant for a kernel version, in the order of the
 /// data.
 #[must_use]
-#[allow(clippy::expect_used, reason = "the data is part of this crate and parsed by a test")]
+#[allow(
+    clippy::expect_used,
+    reason = "the data is part of this crate and parsed by a test"
+)]
 pub fn options(variant: Variant, version: &KernelVersion) -> Vec<OptionNeed> {
-    let table: Table = toml::from_str(include_str!("../data/base.toml"))
-        .expect("src/data/base.toml is valid");
+    let table: Table =
+        toml::from_str(include_str!("../data/base.toml")).expect("src/data/base.toml is valid");
     let number = (version.version, version.patchlevel);
     table
         .option
         .into_iter()
-        .filter(|row| row.variants.as_ref().is_none_or(|list| list.contains(&variant)))
+        .filter(|row| {
+            row.variants
+                .as_ref()
+                .is_none_or(|list| list.contains(&variant))
+        })
         .filter(|row| row.since.is_none_or(|since| number >= since))
         .filter(|row| row.until.is_none_or(|until| number < until))
         .map(|row| OptionNeed {
@@ -69,7 +76,10 @@ mod tests {
                 assert!(!symbols.contains(&option.symbol), "{} twice", option.symbol);
                 symbols.push(option.symbol);
             }
-            assert_eq!(symbols.iter().any(|s| s == "KERNEL_MODE_LINUX"), variant.has_kml());
+            assert_eq!(
+                symbols.iter().any(|s| s == "KERNEL_MODE_LINUX"),
+                variant.has_kml()
+            );
         }
     }
 }

@@ -92,7 +92,9 @@ pub enum ConfigError {
         source: Box<SolveError>,
     },
     /// The version's Kconfig rules are not known.
-    #[error("no Kconfig rules are known for Linux {version}; supported are 6.1 and 6.12, and trees between and after follow the nearer")]
+    #[error(
+        "no Kconfig rules are known for Linux {version}; supported are 6.1 and 6.12, and trees between and after follow the nearer"
+    )]
     Dialect {
         /// The kernel.
         version: String,
@@ -143,8 +145,10 @@ pub fn specialise(
             _ => None,
         }
     };
-    let known: Vec<Option<(ReasonKind, String)>> =
-        written(&tree, &mut solution.config.clone()).iter().map(|(_, name, _)| reason_of(name)).collect();
+    let known: Vec<Option<(ReasonKind, String)>> = written(&tree, &mut solution.config.clone())
+        .iter()
+        .map(|(_, name, _)| reason_of(name))
+        .collect();
     let config = &mut solution.config;
     let mut reasons = Vec::new();
     let (mut set, mut set_with_prompt) = (0, 0);
@@ -161,9 +165,20 @@ pub fn specialise(
                 _ => (ReasonKind::Selected, selectors(&tree, config, id)),
             }
         });
-        reasons.push(Reason { symbol, value, kind, because });
+        reasons.push(Reason {
+            symbol,
+            value,
+            kind,
+            because,
+        });
     }
-    Ok(SpecialisedConfig { text: config.write(), variant, reasons, set, set_with_prompt })
+    Ok(SpecialisedConfig {
+        text: config.write(),
+        variant,
+        reasons,
+        set,
+        set_with_prompt,
+    })
 }
 
 impl SpecialisedConfig {
@@ -171,10 +186,20 @@ impl SpecialisedConfig {
     #[must_use]
     pub fn reasons_text(&self) -> String {
         let mut text = String::new();
-        for Reason { symbol, value, kind, because } in &self.reasons {
+        for Reason {
+            symbol,
+            value,
+            kind,
+            because,
+        } in &self.reasons
+        {
             let kind = format!("{kind:?}").to_lowercase();
             // Writing to a String cannot fail.
-            let _ = writeln!(text, "{:40} {kind:11} {because}", format!("{symbol}={value}"));
+            let _ = writeln!(
+                text,
+                "{:40} {kind:11} {because}",
+                format!("{symbol}={value}")
+            );
         }
         text
     }
@@ -191,8 +216,9 @@ pub fn load(
     cache: &Cache,
 ) -> Result<Kconfig, ConfigError> {
     let version = source.version.to_string();
-    let dialect = Dialect::for_kernel_version(&version)
-        .ok_or_else(|| ConfigError::Dialect { version: version.clone() })?;
+    let dialect = Dialect::for_kernel_version(&version).ok_or_else(|| ConfigError::Dialect {
+        version: version.clone(),
+    })?;
     let mut environment: Environment = toolchain
         .kconfig_environment(&source.path, &source.version)
         .into_iter()
@@ -213,9 +239,12 @@ pub fn load(
     // Probes leave temporary files where they run.
     let directory = tempfile::tempdir().map_err(ConfigError::Directory)?;
     let files = DirFiles::new(&source.path);
-    let loaded = with_shell(&ProbeMode::Cache(answers), &environment, Some(directory.path()), |shell| {
-        Kconfig::load(&files, "Kconfig", &environment, shell, dialect)
-    })?;
+    let loaded = with_shell(
+        &ProbeMode::Cache(answers),
+        &environment,
+        Some(directory.path()),
+        |shell| Kconfig::load(&files, "Kconfig", &environment, shell, dialect),
+    )?;
     loaded.map_err(|error| ConfigError::Kconfig {
         tree: source.path.clone(),
         source: Box::new(error),
@@ -224,7 +253,9 @@ pub fn load(
 
 /// Base and needs; what base says of a symbol comes before what a need says.
 fn requirements(base: &[OptionNeed], needs: &[OptionNeed]) -> Vec<Requirement> {
-    let fresh = needs.iter().filter(|need| base.iter().all(|option| option.symbol != need.symbol));
+    let fresh = needs
+        .iter()
+        .filter(|need| base.iter().all(|option| option.symbol != need.symbol));
     base.iter()
         .chain(fresh)
         .map(|option| Requirement::new(&option.symbol, &option.value, &option.because))
@@ -256,7 +287,10 @@ fn selectors(tree: &Kconfig, config: &mut Configuration<'_>, id: SymbolId) -> St
         let mut selects = tree.properties_of(other, PropertyKind::Select);
         let selects = selects.any(|property| tree.property_symbol(property) == Some(id));
         if selects && config.tristate(other) != Tristate::No {
-            names.extend(tree.name(other).map(|name| String::from_utf8_lossy(name).into_owned()));
+            names.extend(
+                tree.name(other)
+                    .map(|name| String::from_utf8_lossy(name).into_owned()),
+            );
         }
     }
     names.truncate(4);

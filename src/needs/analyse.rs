@@ -169,7 +169,11 @@ fn find_program(
         .filter(|s| !s.is_empty())
         .ok_or(AnalysisError::NoEntryPoint)?;
     let candidates: Vec<String> = if name.contains('/') {
-        vec![if name.starts_with('/') { name.clone() } else { format!("{}/{name}", entry.directory) }]
+        vec![if name.starts_with('/') {
+            name.clone()
+        } else {
+            format!("{}/{name}", entry.directory)
+        }]
     } else {
         entry
             .path

@@ -146,7 +146,11 @@ impl Needs {
     pub fn state(&mut self, symbol: &str, value: &str) {
         let requirement = Requirement::Option(symbol.to_owned());
         let what = "the manifest asks for it".to_owned();
-        self.add(requirement.clone(), Strength::Required, Evidence::Configured { what });
+        self.add(
+            requirement.clone(),
+            Strength::Required,
+            Evidence::Configured { what },
+        );
         let find = |need: &&mut Need| need.requirement == requirement;
         if let Some(need) = self.needs.iter_mut().find(find) {
             need.options = BTreeMap::from([(symbol.to_owned(), value.to_owned())]);

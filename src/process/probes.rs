@@ -115,15 +115,22 @@ fn empty() -> Text {
 ///
 /// When the file cannot be read or is of another form.
 pub fn read_answers(path: &Path) -> Result<BTreeMap<Vec<u8>, ShellOutput>, ProbeError> {
-    let bytes =
-        std::fs::read(path).map_err(|source| ProbeError::Io { path: path.into(), source })?;
-    let answers: Vec<Answer> = serde_json::from_slice(&bytes)
-        .map_err(|source| ProbeError::Format { path: path.into(), source })?;
+    let bytes = std::fs::read(path).map_err(|source| ProbeError::Io {
+        path: path.into(),
+        source,
+    })?;
+    let answers: Vec<Answer> =
+        serde_json::from_slice(&bytes).map_err(|source| ProbeError::Format {
+            path: path.into(),
+            source,
+        })?;
     Ok(answers
         .into_iter()
         .map(|answer| {
-            let output =
-                ShellOutput { stdout: answer.stdout.into(), stderr: answer.stderr.into() };
+            let output = ShellOutput {
+                stdout: answer.stdout.into(),
+                stderr: answer.stderr.into(),
+            };
             (answer.command.into(), output)
         })
         .collect())
@@ -146,17 +153,24 @@ pub fn write_answers(
             stderr: output.stderr.as_slice().into(),
         })
         .collect();
-    let mut bytes = serde_json::to_vec_pretty(&answers)
-        .map_err(|source| ProbeError::Format { path: path.into(), source })?;
+    let mut bytes = serde_json::to_vec_pretty(&answers).map_err(|source| ProbeError::Format {
+        path: path.into(),
+        source,
+    })?;
     bytes.push(b'\n');
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let directory = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
     let write = || -> io::Result<()> {
         let mut file = tempfile::NamedTempFile::new_in(directory.unwrap_or(Path::new(".")))?;
         io::Write::write_all(&mut file, &bytes)?;
         file.persist(path).map_err(|error| error.error)?;
         Ok(())
     };
-    write().map_err(|source| ProbeError::Io { path: path.into(), source })
+    write().map_err(|source| ProbeError::Io {
+        path: path.into(),
+        source,
+    })
 }
 
 /// Calls `use_shell` with the shell of a mode; afterwards, answers to keep are written. Commands
@@ -203,7 +217,10 @@ pub fn with_shell<T>(
                 inner: ParallelShell::new(environment, directory),
             };
             let result = use_shell(&shell);
-            let known = shell.known.into_inner().unwrap_or_else(PoisonError::into_inner);
+            let known = shell
+                .known
+                .into_inner()
+                .unwrap_or_else(PoisonError::into_inner);
             if known.len() != before {
                 write_answers(path, &known)?;
             }
@@ -273,17 +290,41 @@ fn stamp(path: &Path) -> String {
 fn identity(environment: &Environment) -> Vec<u8> {
     let mut hash = Sha256::new();
     let names = [
-        "ARCH", "SRCARCH", "srctree", "CC", "LD", "AR", "NM", "OBJCOPY", "STRIP", "PYTHON3",
-        "RUSTC", "BINDGEN", "PAHOLE", "CLANG_FLAGS", "CC_VERSION_TEXT", "RUSTC_VERSION_TEXT",
-        "PATH", "CROSS_COMPILE",
+        "ARCH",
+        "SRCARCH",
+        "srctree",
+        "CC",
+        "LD",
+        "AR",
+        "NM",
+        "OBJCOPY",
+        "STRIP",
+        "PYTHON3",
+        "RUSTC",
+        "BINDGEN",
+        "PAHOLE",
+        "CLANG_FLAGS",
+        "CC_VERSION_TEXT",
+        "RUSTC_VERSION_TEXT",
+        "PATH",
+        "CROSS_COMPILE",
     ];
-    let path = environment.get(b"PATH".as_slice()).cloned().unwrap_or_default();
+    let path = environment
+        .get(b"PATH".as_slice())
+        .cloned()
+        .unwrap_or_default();
     for name in names {
-        let value = environment.get(name.as_bytes()).map(Vec::as_slice).unwrap_or_default();
+        let value = environment
+            .get(name.as_bytes())
+            .map(Vec::as_slice)
+            .unwrap_or_default();
         hash.update(name);
         hash.update([0]);
         hash.update(value);
-        let tool = value.split(u8::is_ascii_whitespace).next().unwrap_or_default();
+        let tool = value
+            .split(u8::is_ascii_whitespace)
+            .next()
+            .unwrap_or_default();
         if !tool.is_empty() && value.len() < 4096 {
             for directory in std::env::split_paths(OsStr::from_bytes(&path)) {
                 hash.update(stamp(&directory.join(OsStr::from_bytes(tool))));
@@ -291,7 +332,11 @@ fn identity(environment: &Environment) -> Vec<u8> {
         }
         hash.update([0]);
     }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<String>().into_bytes()
+    hash.finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect::<String>()
+        .into_bytes()
 }
 
 #[derive(Default)]
@@ -310,8 +355,15 @@ struct ParallelShell {
 
 impl ParallelShell {
     fn new(environment: &Environment, directory: Option<&Path>) -> Self {
-        let place = Place { environment: environment.clone(), directory: directory.map(Into::into) };
-        Self { work: Arc::default(), place: Arc::new(place), threads: Mutex::default() }
+        let place = Place {
+            environment: environment.clone(),
+            directory: directory.map(Into::into),
+        };
+        Self {
+            work: Arc::default(),
+            place: Arc::new(place),
+            threads: Mutex::default(),
+        }
     }
 
     fn start_threads(&self) {
@@ -319,7 +371,9 @@ impl ParallelShell {
         if !threads.is_empty() {
             return;
         }
-        let count = thread::available_parallelism().map_or(2, std::num::NonZero::get).min(16);
+        let count = thread::available_parallelism()
+            .map_or(2, std::num::NonZero::get)
+            .min(16);
         for _ in 0..count {
             let work = Arc::clone(&self.work);
             let place = Arc::clone(&self.place);
@@ -372,7 +426,9 @@ impl Shell for ParallelShell {
         let output = self.place.execute(command)?;
         // The walk ahead and the real one ask the same; nothing has changed between them.
         if !lock(&self.threads).is_empty() {
-            lock(work).answers.insert(command.to_vec(), Some(Ok(output.clone())));
+            lock(work)
+                .answers
+                .insert(command.to_vec(), Some(Ok(output.clone())));
         }
         Ok(output)
     }
@@ -422,9 +478,15 @@ impl Place {
         if let Some(directory) = &self.directory {
             shell.current_dir(directory);
         }
-        shell.arg("-c").arg(OsStr::from_bytes(command)).stdin(Stdio::inherit());
+        shell
+            .arg("-c")
+            .arg(OsStr::from_bytes(command))
+            .stdin(Stdio::inherit());
         let output = shell.output()?;
-        Ok(ShellOutput { stdout: output.stdout, stderr: output.stderr })
+        Ok(ShellOutput {
+            stdout: output.stdout,
+            stderr: output.stderr,
+        })
     }
 }
 
@@ -471,7 +533,10 @@ mod tests {
     #[test]
     fn settings() {
         assert_eq!(ProbeMode::parse("").unwrap(), ProbeMode::Live);
-        assert_eq!(ProbeMode::parse("replay:x").unwrap(), ProbeMode::Replay("x".into()));
+        assert_eq!(
+            ProbeMode::parse("replay:x").unwrap(),
+            ProbeMode::Replay("x".into())
+        );
         assert!(ProbeMode::parse("replay:").is_err());
         assert!(ProbeMode::parse("maybe").is_err());
     }

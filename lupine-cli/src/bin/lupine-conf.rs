@@ -2,7 +2,11 @@
 //!
 //! Beside what `conf` takes: `--dialect NAME`, and the variables `LUPINE_CONF_DIALECT` and
 //! `LUPINE_PROBES`.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program talks to its user")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program talks to its user"
+)]
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -47,15 +51,10 @@ Mode options:
 #[derive(Default)]
 struct Arguments {
     mode: Option<Mode>,
+    help: bool,
     silent: bool,
     dialect: Option<String>,
     kconfig: Option<OsString>,
-}
-
-/// Why the command line cannot be followed.
-enum Usage {
-    Help,
-    Wrong(String),
 }
 
 fn mode(name: &str) -> Option<Mode> {
@@ -78,69 +77,130 @@ fn mode(name: &str) -> Option<Mode> {
     })
 }
 
-fn arguments(words: impl Iterator<Item = OsString>) -> Result<Arguments, Usage> {
-    let mut arguments = Arguments::default();
-    let mut words = words.peekable();
-    let mut options = true;
-    while let Some(word) = words.next() {
-        let bytes = word.as_bytes();
-        if !options || !bytes.starts_with(b"-") || bytes == b"-" {
-            arguments.kconfig.get_or_insert(word);
-            continue;
-        }
-        if bytes == b"--" {
-            options = false;
-            continue;
-        }
-        let Some(long) = bytes.strip_prefix(b"--") else {
-            for letter in &bytes[1..] {
-                match letter {
-                    b'h' => return Err(Usage::Help),
-                    b's' => arguments.silent = true,
-                    other => {
-                        let letter = char::from(*other);
-                        return Err(Usage::Wrong(format!("invalid option -- '{letter}'")));
-                    }
-                }
-            }
-            continue;
-        };
-        let (name, value) = match long.iter().position(|byte| *byte == b'=') {
-            Some(equal) => (&long[..equal], Some(OsStr::from_bytes(&long[equal + 1..]).to_owned())),
-            None => (long, None),
-        };
-        let name = String::from_utf8_lossy(name).into_owned();
-        let mut value = || {
-            value
-                .clone()
-                .or_else(|| words.next())
-                .ok_or_else(|| Usage::Wrong(format!("option '--{name}' requires an argument")))
-        };
-        match name.as_str() {
-            "help" => return Err(Usage::Help),
-            "silent" => arguments.silent = true,
-            "defconfig" => arguments.mode = Some(Mode::Defconfig(value()?.into_vec())),
-            "savedefconfig" => arguments.mode = Some(Mode::SaveDefconfig(value()?.into_vec())),
-            "dialect" => {
-                arguments.dialect = Some(value()?.to_string_lossy().into_owned());
-            }
-            other => match mode(other) {
-                Some(mode) => arguments.mode = Some(mode),
-                None => return Err(Usage::Wrong(format!("unrecognized option '--{other}'"))),
-            },
+/// Options of the modes, in the order they are listed when a short form fits several.
+const OPTIONS: [&str; 19] = [
+    "help",
+    "silent",
+    "oldaskconfig",
+    "oldconfig",
+    "syncconfig",
+    "defconfig",
+    "savedefconfig",
+    "allnoconfig",
+    "allyesconfig",
+    "allmodconfig",
+    "alldefconfig",
+    "randconfig",
+    "listnewconfig",
+    "helpnewconfig",
+    "olddefconfig",
+    "yes2modconfig",
+    "mod2yesconfig",
+    "mod2noconfig",
+    "dialect",
+];
+
+/// The option a word stands for: its name, or the beginning of no other's.
+fn option(name: &str) -> Result<&'static str, String> {
+    if let Some(option) = OPTIONS.iter().find(|option| **option == name) {
+        return Ok(option);
+    }
+    // Only `conf`'s own options have short forms.
+    let fits = |option: &&&str| option.starts_with(name) && **option != "dialect";
+    let possible: Vec<&'static str> = OPTIONS.iter().filter(fits).copied().collect();
+    match possible.as_slice() {
+        [] => Err(format!("unrecognized option '--{name}'")),
+        [option] => Ok(option),
+        several => {
+            let several: String = several
+                .iter()
+                .map(|option| format!(" '--{option}'"))
+                .collect();
+            Err(format!(
+                "option '--{name}' is ambiguous; possibilities:{several}"
+            ))
         }
     }
-    Ok(arguments)
+}
+
+impl Arguments {
+    /// Reads the words as the C library's `getopt_long` does: what cannot be understood is
+    /// complained about and passed over.
+    fn read(words: impl Iterator<Item = OsString>, complain: &dyn Fn(&str)) -> Self {
+        let mut arguments = Arguments::default();
+        let mut words = words;
+        while let Some(word) = words.next() {
+            let bytes = word.as_bytes();
+            if bytes == b"--" {
+                arguments.kconfig = arguments.kconfig.or_else(|| words.next());
+                break;
+            }
+            if let Some(long) = bytes.strip_prefix(b"--") {
+                if let Err(message) = arguments.long(long, &mut words) {
+                    complain(&message);
+                }
+            } else if bytes.len() > 1 && bytes.starts_with(b"-") {
+                for letter in &bytes[1..] {
+                    match letter {
+                        b'h' => arguments.help = true,
+                        b's' => arguments.silent = true,
+                        other => {
+                            complain(&format!("invalid option -- '{}'", char::from(*other)));
+                        }
+                    }
+                }
+            } else {
+                arguments.kconfig.get_or_insert(word);
+            }
+            if arguments.help {
+                break;
+            }
+        }
+        arguments
+    }
+
+    fn long(
+        &mut self,
+        word: &[u8],
+        words: &mut dyn Iterator<Item = OsString>,
+    ) -> Result<(), String> {
+        let equal = word.iter().position(|byte| *byte == b'=');
+        let name = String::from_utf8_lossy(&word[..equal.unwrap_or(word.len())]).into_owned();
+        let value = equal.map(|equal| OsStr::from_bytes(&word[equal + 1..]).to_owned());
+        let name = option(&name)?;
+        if !matches!(name, "defconfig" | "savedefconfig" | "dialect") {
+            if value.is_some() {
+                return Err(format!("option '--{name}' doesn't allow an argument"));
+            }
+            match name {
+                "help" => self.help = true,
+                "silent" => self.silent = true,
+                _ => self.mode = mode(name),
+            }
+            return Ok(());
+        }
+        let value = value
+            .or_else(|| words.next())
+            .ok_or_else(|| format!("option '--{name}' requires an argument"))?;
+        match name {
+            "defconfig" => self.mode = Some(Mode::Defconfig(value.into_vec())),
+            "savedefconfig" => self.mode = Some(Mode::SaveDefconfig(value.into_vec())),
+            _ => self.dialect = Some(value.to_string_lossy().into_owned()),
+        }
+        Ok(())
+    }
 }
 
 /// The dialect asked for, else that of the kernel's version, else the newest.
 fn dialect(asked: Option<&str>, environment: &Environment) -> Result<Dialect, String> {
     let variable = |name: &str| {
-        environment.get(name.as_bytes()).map(|value| String::from_utf8_lossy(value).into_owned())
+        environment
+            .get(name.as_bytes())
+            .map(|value| String::from_utf8_lossy(value).into_owned())
     };
-    let asked = asked.map(str::to_owned).or_else(|| {
-        variable("LUPINE_CONF_DIALECT").filter(|name| !name.is_empty())
-    });
+    let asked = asked
+        .map(str::to_owned)
+        .or_else(|| variable("LUPINE_CONF_DIALECT").filter(|name| !name.is_empty()));
     if let Some(name) = asked {
         return Dialect::by_name(&name).ok_or_else(|| {
             let known: Vec<&str> = Dialect::ALL.iter().map(|dialect| dialect.name()).collect();
@@ -197,14 +257,19 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-fn apply(action: &FileAction) -> io::Result<()> {
+/// Makes a change; directories of what is written are made unless a defconfig is saved.
+fn apply(action: &FileAction, saving: bool) -> io::Result<()> {
     match action {
         FileAction::Touch(path) => {
             std::fs::File::create(OsStr::from_bytes(path))?;
         }
-        FileAction::Write { path, contents, how } => {
+        FileAction::Write {
+            path,
+            contents,
+            how,
+        } => {
             let path = Path::new(OsStr::from_bytes(path));
-            if let Some(parent) = path.parent() {
+            if let Some(parent) = path.parent().filter(|_| !saving) {
                 std::fs::create_dir_all(parent)?;
             }
             if *how == WriteKind::InPlace {
@@ -223,20 +288,17 @@ fn apply(action: &FileAction) -> io::Result<()> {
 
 fn main() -> ExitCode {
     let mut words = std::env::args_os();
-    let program = words.next().unwrap_or_default().to_string_lossy().into_owned();
+    let program = words
+        .next()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
     let usage = || print!("Usage: {program} [options] <kconfig-file>\n\n{USAGE}");
-    let arguments = match arguments(words) {
-        Ok(arguments) => arguments,
-        Err(Usage::Help) => {
-            usage();
-            return ExitCode::FAILURE;
-        }
-        Err(Usage::Wrong(message)) => {
-            eprintln!("{program}: {message}");
-            usage();
-            return ExitCode::FAILURE;
-        }
-    };
+    let arguments = Arguments::read(words, &|message| eprintln!("{program}: {message}"));
+    if arguments.help {
+        usage();
+        return ExitCode::FAILURE;
+    }
     let Some(kconfig) = arguments.kconfig else {
         eprintln!("{program}: Kconfig file missing");
         usage();
@@ -246,8 +308,12 @@ fn main() -> ExitCode {
         .map(|(name, value)| (name.into_vec(), value.into_vec()))
         .collect::<BTreeMap<_, _>>();
     let setting = std::env::var("LUPINE_PROBES").unwrap_or_default();
-    let prepared = dialect(arguments.dialect.as_deref(), &environment)
-        .and_then(|dialect| Ok((dialect, ProbeMode::parse(&setting).map_err(|e| e.to_string())?)));
+    let prepared = dialect(arguments.dialect.as_deref(), &environment).and_then(|dialect| {
+        Ok((
+            dialect,
+            ProbeMode::parse(&setting).map_err(|e| e.to_string())?,
+        ))
+    });
     let (dialect, probes) = match prepared {
         Ok(prepared) => prepared,
         Err(message) => {
@@ -255,7 +321,9 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     let request = Request {
         kconfig: kconfig.into_vec(),
         mode: arguments.mode.unwrap_or(Mode::OldAsk),
@@ -264,9 +332,18 @@ fn main() -> ExitCode {
         dialect,
     };
     let terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
-    let mut console = Terminal { terminal, out: io::BufWriter::new(io::stdout()) };
+    let mut console = Terminal {
+        terminal,
+        out: io::BufWriter::new(io::stdout()),
+    };
     let outcome = with_shell(&probes, &environment, None, |shell| {
-        run(&request, &DirFiles::new(""), &environment, shell, &mut console)
+        run(
+            &request,
+            &DirFiles::new(""),
+            &environment,
+            shell,
+            &mut console,
+        )
     });
     let outcome = match outcome {
         Ok(outcome) => outcome,
@@ -276,10 +353,16 @@ fn main() -> ExitCode {
         }
     };
     for action in &outcome.files {
-        if let Err(error) = apply(action) {
-            console.complain(
-                format!("\n*** Error during writing of the configuration: {error}.\n\n").as_bytes(),
-            );
+        let saving = matches!(request.mode, Mode::SaveDefconfig(_));
+        if let Err(error) = apply(action, saving) {
+            let text = match &request.mode {
+                Mode::SaveDefconfig(path) => {
+                    let path = String::from_utf8_lossy(path);
+                    format!("n*** Error while saving defconfig to: {path}\n\n")
+                }
+                _ => format!("\n*** Error during writing of the configuration: {error}.\n\n"),
+            };
+            console.complain(text.as_bytes());
             return ExitCode::FAILURE;
         }
     }

@@ -30,8 +30,14 @@ pub(super) fn execute(session: &Session<'_>, args: &Build) -> Result<(), Failure
     let kernel = lupine.kernel(&source, &config)?;
     let rootfs = lupine.rootfs(&image, variant)?;
 
-    let output = args.output.clone().unwrap_or_else(|| PathBuf::from(&manifest.name));
-    let failed = |source| Failure::Output { what: output.display().to_string(), source };
+    let output = args
+        .output
+        .clone()
+        .unwrap_or_else(|| PathBuf::from(&manifest.name));
+    let failed = |source| Failure::Output {
+        what: output.display().to_string(),
+        source,
+    };
     std::fs::create_dir_all(&output).map_err(failed)?;
     let copy = |from: &Path, name: &str| lupine::copy_atomically(from, &output.join(name));
     let json = |value: serde_json::Result<Vec<u8>>| value.map_err(std::io::Error::from);
@@ -41,12 +47,26 @@ pub(super) fn execute(session: &Session<'_>, args: &Build) -> Result<(), Failure
         .and_then(|()| copy(rootfs.path(), Rootfs::FILE_NAME))
         .and_then(|()| write("config", &config.text))
         .and_then(|()| write("reasons.txt", config.reasons_text().as_bytes()))
-        .and_then(|()| write("reasons.json", &json(serde_json::to_vec_pretty(&config.reasons))?))
+        .and_then(|()| {
+            write(
+                "reasons.json",
+                &json(serde_json::to_vec_pretty(&config.reasons))?,
+            )
+        })
         .and_then(|()| write("needs.json", &json(serde_json::to_vec_pretty(&needs))?))
-        .and_then(|()| write("manifest.json", &json(serde_json::to_vec_pretty(&manifest))?))
+        .and_then(|()| {
+            write(
+                "manifest.json",
+                &json(serde_json::to_vec_pretty(&manifest))?,
+            )
+        })
         .map_err(failed)?;
 
-    let size = |path: &Path| std::fs::metadata(path).map(|meta| meta.len()).unwrap_or_default();
+    let size = |path: &Path| {
+        std::fs::metadata(path)
+            .map(|meta| meta.len())
+            .unwrap_or_default()
+    };
     let built = Built {
         name: manifest.name,
         variant,

@@ -15,5 +15,8 @@ pub(super) fn completions(shell: clap_complete::Shell) -> Result<(), Failure> {
 pub(super) fn pages(dir: &Path) -> Result<(), Failure> {
     std::fs::create_dir_all(dir)
         .and_then(|()| clap_mangen::generate_to(Cli::command(), dir))
-        .map_err(|source| Failure::Output { what: format!("man pages to {}", dir.display()), source })
+        .map_err(|source| Failure::Output {
+            what: format!("man pages to {}", dir.display()),
+            source,
+        })
 }

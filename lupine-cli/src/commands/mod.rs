@@ -67,7 +67,10 @@ pub fn execute(cli: Cli) -> ExitCode {
         Ok(cancel) => cancel,
         Err(error) => return report(&error, false),
     };
-    let session = Session { common: &cli.common, cancel: cancel.clone() };
+    let session = Session {
+        common: &cli.common,
+        cancel: cancel.clone(),
+    };
     let result = match cli.command {
         Command::Doctor => doctor::execute(&session),
         Command::Build(args) => build::execute(&session, &args),
@@ -120,7 +123,9 @@ impl Session<'_> {
             None => Cache::of_user().map_err(Error::from)?,
         };
         let progress = bars::for_stderr(self.common.quiet);
-        Ok(Lupine::new(cache).with_cancel(self.cancel.clone()).with_progress(progress))
+        Ok(Lupine::new(cache)
+            .with_cancel(self.cancel.clone())
+            .with_progress(progress))
     }
 
     /// With the compiler that the user chose.
@@ -134,7 +139,10 @@ impl Session<'_> {
 
     /// Prints a value as JSON, or its text.
     fn print(&self, value: &impl Serialize, text: &str) -> Result<(), Failure> {
-        let output = |source| Failure::Output { what: "to standard output".to_owned(), source };
+        let output = |source| Failure::Output {
+            what: "to standard output".to_owned(),
+            source,
+        };
         let mut out = std::io::stdout().lock();
         if self.common.json {
             serde_json::to_writer_pretty(&mut out, value).map_err(|e| output(e.into()))?;

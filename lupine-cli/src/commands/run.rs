@@ -43,16 +43,25 @@ pub(super) fn execute(session: &Session<'_>, args: &Run) -> Result<(), Failure> 
     // The console is the application's output: data, unless machines listen.
     let mut console = move |line: &[u8]| {
         let mut out = std::io::stdout().lock();
-        if !json && out.write_all(line).and_then(|()| out.write_all(b"\n")).is_ok() {
+        if !json
+            && out
+                .write_all(line)
+                .and_then(|()| out.write_all(b"\n"))
+                .is_ok()
+        {
             let _ = out.flush();
         }
     };
     let readiness = guest.wait_ready(&mut console)?;
     if !session.common.quiet {
         let ready = readiness.ready.as_secs_f64();
-        complain(&format!("ready {ready:.2} s after the start of the virtual machine"));
+        complain(&format!(
+            "ready {ready:.2} s after the start of the virtual machine"
+        ));
         for (host, port) in &forwards {
-            complain(&format!("127.0.0.1:{host} leads to the guest's port {port}"));
+            complain(&format!(
+                "127.0.0.1:{host} leads to the guest's port {port}"
+            ));
         }
     }
     let exit = if args.check {
@@ -77,9 +86,9 @@ pub(super) fn execute(session: &Session<'_>, args: &Run) -> Result<(), Failure> 
     };
     session.print(&ran, "")?;
     match exit {
-        Some(exit) if !exit.success() => {
-            Err(Failure::Application(u8::try_from(exit.shell_status()).unwrap_or(255)))
-        }
+        Some(exit) if !exit.success() => Err(Failure::Application(
+            u8::try_from(exit.shell_status()).unwrap_or(255),
+        )),
         _ => Ok(()),
     }
 }
