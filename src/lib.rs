@@ -1,1 +1,3 @@
 //! A Linux specialised to one application.
+
+pub mod probes;

@@ -1,1 +1,68 @@
-//! Kconfig, evaluated exactly as the kernel's own conf does
+//! Kconfig, evaluated exactly as the kernel's own `conf` does.
+//!
+//! A [`Kconfig`] is a tree of symbols read from a kernel source tree; a [`Configuration`] holds
+//! values for it.
+//!
+//! ```
+//! use lupine_kconfig::{Configuration, Dialect, Environment, Kconfig, MemoryFiles, RefuseShell};
+//!
+//! let files = MemoryFiles::from([("Kconfig", "config NET\n\tbool \"Networking\"\n")]);
+//! let environment = Environment::new();
+//! let tree =
+//!     Kconfig::load(&files, "Kconfig", &environment, &RefuseShell, Dialect::LINUX_6_12)?;
+//! let mut config = Configuration::new(&tree);
+//! config.read(b"CONFIG_NET=y\n");
+//! assert_eq!(config.value("NET").as_deref(), Some("y"));
+//! # Ok::<(), lupine_kconfig::LoadError>(())
+//! ```
+
+mod ask;
+mod bulk;
+mod choice;
+mod configuration;
+mod diagnostic;
+mod dialect;
+mod dotconfig;
+mod evaluate;
+mod expr;
+mod files;
+mod finalize;
+mod glob;
+mod grammar;
+mod help;
+mod kconfig;
+mod lexer;
+mod loader;
+mod menu;
+mod output;
+mod preprocess;
+mod print;
+mod property;
+mod random;
+mod recursion;
+mod session;
+mod shell;
+mod simplify;
+mod simplify_in_place;
+mod source;
+mod statement;
+mod symbol;
+mod value;
+
+pub use configuration::Configuration;
+pub use diagnostic::{Diagnostic, LoadError, Severity};
+pub use dialect::{Dialect, Rules};
+pub use expr::{Comparison, Expr, ExprId};
+pub use files::{DirFiles, Files, MemoryFiles};
+pub use kconfig::{Kconfig, Walk};
+pub use menu::{Choice, MenuNode, NodeId};
+pub use preprocess::Environment;
+pub use property::{Property, PropertyId, PropertyKind};
+pub use session::{
+    Console, FileAction, MemoryConsole, Mode, Outcome, Request, WriteKind, run,
+};
+pub use shell::{
+    RecordedShell, RecordingShell, RefuseShell, Shell, ShellError, ShellOutput,
+};
+pub use source::{FileId, SourceFile};
+pub use symbol::{Symbol, SymbolId, SymbolType, Tristate};

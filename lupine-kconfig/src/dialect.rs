@@ -1,0 +1,155 @@
+//! Which language is read and whose rules are followed.
+
+/// How values are computed, written and reported: the kernel release whose `conf` is followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Rules {
+    /// Linux 6.1: a choice is a symbol of its own, may be tristate or optional.
+    Linux6_1,
+    /// Linux 6.12: a choice is a menu of boolean members with priorities.
+    Linux6_12,
+}
+
+/// A dialect: the rules of evaluation, and the syntax accepted beside that of the rules' kernel.
+///
+/// | dialect | rules | syntax beside the kernel's |
+/// |---|---|---|
+/// | `linux-6.12` | 6.12 | none |
+/// | `linux-6.1` | 6.1 | none (`optional`, named and tristate choices belong to 6.1) |
+/// | `linux-next` | 6.12 | `transitional`, `depends on A if B` |
+/// | `linux-4` | 6.1 | `option env=`, `option modules`, `---help---`, `boolean`, `$VAR`, bare `source` |
+/// | `buildroot` | 6.1 | as `linux-4`, with an empty prefix |
+/// | `busybox` | 6.1 | as `linux-4` |
+/// | `u-boot` | 6.1 | as `linux-4` |
+/// | `coreboot` | 6.1 | as `linux-4`, `source` takes globs, which may match nothing |
+/// | `zephyr` | 6.1 | as `coreboot`, `rsource`, `osource`, `orsource`, `def_int`, `def_hex`, `def_string` |
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dialect {
+    name: &'static str,
+    rules: Rules,
+    pub(crate) legacy: bool,
+    pub(crate) globs: bool,
+    pub(crate) relative_source: bool,
+    pub(crate) typed_defaults: bool,
+    pub(crate) newer: bool,
+    prefix: &'static str,
+}
+
+const fn linux(name: &'static str, rules: Rules) -> Dialect {
+    Dialect {
+        name,
+        rules,
+        legacy: false,
+        globs: false,
+        relative_source: false,
+        typed_defaults: false,
+        newer: false,
+        prefix: "CONFIG_",
+    }
+}
+
+impl Dialect {
+    /// Linux 6.12.
+    pub const LINUX_6_12: Dialect = linux("linux-6.12", Rules::Linux6_12);
+    /// Linux 6.1.
+    pub const LINUX_6_1: Dialect = linux("linux-6.1", Rules::Linux6_1);
+    /// Kernels after 6.12: `transitional` and conditional dependencies.
+    pub const LINUX_NEXT: Dialect =
+        Dialect { newer: true, ..linux("linux-next", Rules::Linux6_12) };
+    /// Kernels before 4.18 and projects that copied their `conf`.
+    pub const LINUX_4: Dialect = Dialect { legacy: true, ..linux("linux-4", Rules::Linux6_1) };
+    /// Buildroot: the old language, names are written without a prefix.
+    pub const BUILDROOT: Dialect =
+        Dialect { legacy: true, prefix: "", ..linux("buildroot", Rules::Linux6_1) };
+    /// Busybox.
+    pub const BUSYBOX: Dialect = Dialect { legacy: true, ..linux("busybox", Rules::Linux6_1) };
+    /// U-Boot.
+    pub const U_BOOT: Dialect = Dialect { legacy: true, ..linux("u-boot", Rules::Linux6_1) };
+    /// coreboot: `source` with patterns.
+    pub const COREBOOT: Dialect =
+        Dialect { legacy: true, globs: true, ..linux("coreboot", Rules::Linux6_1) };
+    /// Zephyr: the language of Kconfiglib.
+    pub const ZEPHYR: Dialect = Dialect {
+        legacy: true,
+        globs: true,
+        relative_source: true,
+        typed_defaults: true,
+        ..linux("zephyr", Rules::Linux6_1)
+    };
+
+    /// Every dialect, the kernel's own first.
+    pub const ALL: [&'static Dialect; 9] = [
+        &Dialect::LINUX_6_12,
+        &Dialect::LINUX_6_1,
+        &Dialect::LINUX_NEXT,
+        &Dialect::LINUX_4,
+        &Dialect::BUILDROOT,
+        &Dialect::BUSYBOX,
+        &Dialect::U_BOOT,
+        &Dialect::COREBOOT,
+        &Dialect::ZEPHYR,
+    ];
+
+    /// The dialect of that name, as listed in the table above.
+    pub fn by_name(name: &str) -> Option<Dialect> {
+        Self::ALL.iter().find(|dialect| dialect.name == name).map(|dialect| (*dialect).clone())
+    }
+
+    /// The dialect for a kernel release as `KERNELVERSION` spells it (`6.12.9`, `6.1.0-rc3`).
+    ///
+    /// Choices got their present rules in 6.11; anything newer than 6.12 reads the newest
+    /// language. `None` when the text does not begin with two numbers.
+    pub fn for_kernel_version(version: &str) -> Option<Dialect> {
+        let mut numbers = version.split(|c: char| !c.is_ascii_digit());
+        let major: u32 = numbers.next()?.parse().ok()?;
+        let minor: u32 = numbers.next()?.parse().ok()?;
+        Some(match (major, minor) {
+            (0..=3, _) | (4, 0..=17) => Self::LINUX_4,
+            (4 | 5, _) | (6, 0..=10) => Self::LINUX_6_1,
+            (6, 11 | 12) => Self::LINUX_6_12,
+            _ => Self::LINUX_NEXT,
+        })
+    }
+
+    /// The name in the table above.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The rules of evaluation.
+    pub fn rules(&self) -> Rules {
+        self.rules
+    }
+
+    /// What names are prefixed with in `.config` when the environment's `CONFIG_` does not say.
+    pub fn prefix(&self) -> &'static str {
+        self.prefix
+    }
+}
+
+impl Default for Dialect {
+    /// The newest kernel this library was compared with: 6.12.
+    fn default() -> Self {
+        Self::LINUX_6_12
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kernel_versions_choose_rules() {
+        let rules = |version| Dialect::for_kernel_version(version).map(|dialect| dialect.rules());
+        assert_eq!(rules("6.1.158"), Some(Rules::Linux6_1));
+        assert_eq!(rules("6.12.57"), Some(Rules::Linux6_12));
+        assert_eq!(rules("7.0.0-rc1"), Some(Rules::Linux6_12));
+        assert_eq!(rules("next"), None);
+    }
+
+    #[test]
+    fn every_name_finds_its_dialect() {
+        for dialect in Dialect::ALL {
+            assert_eq!(Dialect::by_name(dialect.name()).as_ref(), Some(dialect));
+        }
+    }
+}
