@@ -186,8 +186,14 @@ impl Session<'_> {
         loop {
             let name = self.config.tree.display_name(symbol);
             let present = self.config.string_value(symbol).to_vec();
-            let question =
-                [&self.prompt_text(node), b" (".as_slice(), name, b") [", &present, b"] "];
+            let question = [
+                &self.prompt_text(node),
+                b" (".as_slice(),
+                name,
+                b") [",
+                &present,
+                b"] ",
+            ];
             self.print(&question.concat());
             if !self.answer(symbol, &present)? {
                 return Ok(());
@@ -315,7 +321,9 @@ impl Session<'_> {
                     }
                 }
             }
-            let Some((child, member)) = self.member_at(node, number) else { continue };
+            let Some((child, member)) = self.member_at(node, number) else {
+                continue;
+            };
             if self.line.last() == Some(&b'?') {
                 self.help(child);
                 continue;
@@ -361,8 +369,7 @@ impl Session<'_> {
             } else {
                 ' '
             };
-            let mut line =
-                format!("{mark:>width$} {count}. ", width = self.indent).into_bytes();
+            let mut line = format!("{mark:>width$} {count}. ", width = self.indent).into_bytes();
             line.extend_from_slice(text);
             if let Some(name) = tree.name(member) {
                 line.extend_from_slice(&[b" (", name, b")"].concat());
@@ -381,7 +388,9 @@ impl Session<'_> {
         let tree = self.config.tree;
         let mut left = number;
         for child in tree.children(node) {
-            let Some(member) = tree.node(child).symbol else { continue };
+            let Some(member) = tree.node(child).symbol else {
+                continue;
+            };
             if !self.config.is_visible(child) {
                 continue;
             }
@@ -401,8 +410,14 @@ impl Session<'_> {
 
 fn strip(line: &[u8]) -> &[u8] {
     let blank = |byte: &u8| matches!(byte, b' ' | 9..=13);
-    let start = line.iter().position(|byte| !blank(byte)).unwrap_or(line.len());
-    let end = line.iter().rposition(|byte| !blank(byte)).map_or(start, |last| last + 1);
+    let start = line
+        .iter()
+        .position(|byte| !blank(byte))
+        .unwrap_or(line.len());
+    let end = line
+        .iter()
+        .rposition(|byte| !blank(byte))
+        .map_or(start, |last| last + 1);
     &line[start..end]
 }
 
@@ -417,9 +432,7 @@ impl Configuration<'_> {
         if (type_ == SymbolType::Bool && value == Mod) || state.visible <= state.reverse {
             return false;
         }
-        if self.tree.rules() == Rules::Linux6_1
-            && self.tree.get(id).member
-            && state.visible == Yes
+        if self.tree.rules() == Rules::Linux6_1 && self.tree.get(id).member && state.visible == Yes
         {
             return value == Yes;
         }
@@ -447,7 +460,9 @@ impl Configuration<'_> {
 
     /// A 6.1 choice and its visible members count as decided with one member's `y`.
     fn pick(&mut self, member: SymbolId) {
-        let Some(choice) = self.tree.get(member).choice_symbol else { return };
+        let Some(choice) = self.tree.get(member).choice_symbol else {
+            return;
+        };
         let state = &mut self.states[choice.index()];
         state.user_pick = Some(member);
         state.has_user = true;

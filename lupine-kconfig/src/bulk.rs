@@ -21,7 +21,11 @@ impl Odds {
     /// Reads `KCONFIG_PROBABILITY`: one to three numbers with colons between them. `None` when
     /// one is out of range.
     pub(crate) fn parse(text: Option<&[u8]>) -> Option<Odds> {
-        let mut odds = Odds { bool_yes: 50, tristate_yes: 33, tristate_mod: 33 };
+        let mut odds = Odds {
+            bool_yes: 50,
+            tristate_yes: 33,
+            tristate_mod: 33,
+        };
         let mut numbers = Vec::new();
         let mut rest = text.unwrap_or_default();
         while !rest.is_empty() && numbers.len() < 3 {
@@ -62,7 +66,11 @@ impl Odds {
             if number < self.tristate_yes {
                 return Yes;
             }
-            return if number < self.tristate_yes + self.tristate_mod { Mod } else { No };
+            return if number < self.tristate_yes + self.tristate_mod {
+                Mod
+            } else {
+                No
+            };
         }
         if number < self.bool_yes { Yes } else { No }
     }
@@ -94,7 +102,11 @@ impl Configuration<'_> {
         match self.tree.rules() {
             Rules::Linux6_12 => {
                 self.set_prompted(&mut |config, node| {
-                    let symbol = config.tree.node(node).symbol.map(|id| config.tree.get(id))?;
+                    let symbol = config
+                        .tree
+                        .node(node)
+                        .symbol
+                        .map(|id| config.tree.get(id))?;
                     if symbol.choice {
                         config.shuffle_choice(&mut random, node);
                         return None;
@@ -111,7 +123,9 @@ impl Configuration<'_> {
     fn set_prompted(&mut self, value: &mut dyn FnMut(&mut Self, NodeId) -> Option<Tristate>) {
         let tree = self.tree;
         for node in tree.walk(NodeId::ROOT) {
-            let Some(id) = tree.node(node).symbol else { continue };
+            let Some(id) = tree.node(node).symbol else {
+                continue;
+            };
             let symbol = tree.get(id);
             if tree.node(node).prompt.is_none()
                 || self.states[id.index()].has_user
@@ -132,10 +146,14 @@ impl Configuration<'_> {
 
     /// Gives the undecided members of a choice a random order of preference (6.12).
     fn shuffle_choice(&mut self, random: &mut Random, node: NodeId) {
-        let Some(choice) = self.choice_index_at(node) else { return };
+        let Some(choice) = self.choice_index_at(node) else {
+            return;
+        };
         let members = self.symbols_below(node);
-        let mut undecided =
-            members.iter().filter(|member| !self.states[member.index()].has_user).count();
+        let mut undecided = members
+            .iter()
+            .filter(|member| !self.states[member.index()].has_user)
+            .count();
         while undecided > 0 {
             let mut left = i64::from(random.next() % undecided as u32);
             for member in &members {
@@ -188,8 +206,7 @@ impl Configuration<'_> {
 
     fn undecided_choices(&self) -> Vec<SymbolId> {
         let tree = self.tree;
-        let undecided =
-            |id: &SymbolId| tree.get(*id).choice && !self.states[id.index()].has_user;
+        let undecided = |id: &SymbolId| tree.get(*id).choice && !self.states[id.index()].has_user;
         tree.hash_order.iter().copied().filter(undecided).collect()
     }
 

@@ -11,7 +11,10 @@ use Tristate::{No, Yes};
 impl Configuration<'_> {
     /// The symbols of all nodes below a choice's, in order (6.12).
     pub(crate) fn symbols_below(&self, choice: NodeId) -> Vec<SymbolId> {
-        self.tree.walk(choice).filter_map(|node| self.tree.node(node).symbol).collect()
+        self.tree
+            .walk(choice)
+            .filter_map(|node| self.tree.node(node).symbol)
+            .collect()
     }
 
     /// The member a choice takes when the user does not decide.
@@ -21,7 +24,9 @@ impl Configuration<'_> {
             if self.expr_value(tree.property(property).condition) == No {
                 continue;
             }
-            let Some(member) = tree.property_symbol(property) else { continue };
+            let Some(member) = tree.property_symbol(property) else {
+                continue;
+            };
             if self.states[member.index()].visible != No {
                 return Some(member);
             }
@@ -30,7 +35,9 @@ impl Configuration<'_> {
             Rules::Linux6_12 => self.symbols_below(node),
             Rules::Linux6_1 => self.members_of(choice).to_vec(),
         };
-        members.into_iter().find(|member| self.states[member.index()].visible != No)
+        members
+            .into_iter()
+            .find(|member| self.states[member.index()].visible != No)
     }
 
     /// Decides a choice and gives values to its visible members (6.12).
@@ -84,7 +91,9 @@ impl Configuration<'_> {
 
     /// Makes a member the user's pick, the others the user's `n` (6.12).
     pub(crate) fn set_choice(&mut self, node: NodeId, picked: SymbolId) {
-        let Some(index) = self.choice_index_at(node) else { return };
+        let Some(index) = self.choice_index_at(node) else {
+            return;
+        };
         let mut changed = false;
         for member in self.symbols_below(node) {
             let state = &mut self.states[member.index()];
@@ -125,7 +134,13 @@ impl Configuration<'_> {
             let state = &self.states[member.index()];
             all_set &= state.visible == No || state.has_user;
         }
-        let node = self.tree.get(choice).nodes.first().copied().unwrap_or(NodeId::ROOT);
+        let node = self
+            .tree
+            .get(choice)
+            .nodes
+            .first()
+            .copied()
+            .unwrap_or(NodeId::ROOT);
         let state = &mut self.states[choice.index()];
         state.has_user &= all_set;
         if let Some(pick) = state.user_pick

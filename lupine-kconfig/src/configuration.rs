@@ -78,7 +78,10 @@ impl<'a> Configuration<'a> {
     /// No user values: every symbol has its default.
     pub fn new(tree: &'a Kconfig) -> Self {
         let mut states = vec![State::default(); tree.symbols.symbols.len()];
-        for (index, tri) in [Tristate::No, Tristate::Mod, Tristate::Yes].into_iter().enumerate() {
+        for (index, tri) in [Tristate::No, Tristate::Mod, Tristate::Yes]
+            .into_iter()
+            .enumerate()
+        {
             states[index] = State {
                 valid: true,
                 tri,
@@ -90,7 +93,11 @@ impl<'a> Configuration<'a> {
             tree,
             states,
             expr_values: vec![UNKNOWN; tree.exprs.len()],
-            priorities: tree.choices.iter().map(|choice| choice.members.clone()).collect(),
+            priorities: tree
+                .choices
+                .iter()
+                .map(|choice| choice.members.clone())
+                .collect(),
             modules_value: Tristate::No,
             stderr: Vec::new(),
             unmet: 0,
@@ -224,7 +231,9 @@ impl<'a> Configuration<'a> {
         match self.tree.rules() {
             Rules::Linux6_12 => self.move_to_front(id),
             Rules::Linux6_1 => {
-                let Some(choice) = self.tree.get(id).choice_symbol else { return };
+                let Some(choice) = self.tree.get(id).choice_symbol else {
+                    return;
+                };
                 let state = &mut self.states[choice.index()];
                 state.has_user = true;
                 state.user_tri = state.user_tri.max(tri);
@@ -243,12 +252,17 @@ impl<'a> Configuration<'a> {
 
     pub(crate) fn choice_index_at(&self, node: NodeId) -> Option<usize> {
         let symbol = self.tree.node(node).symbol?;
-        self.tree.choices.binary_search_by_key(&symbol, |choice| choice.symbol).ok()
+        self.tree
+            .choices
+            .binary_search_by_key(&symbol, |choice| choice.symbol)
+            .ok()
     }
 
     /// Moves a member to the front of its choice, out of whatever list it stands in.
     pub(crate) fn move_to_front(&mut self, id: SymbolId) {
-        let Some(choice) = self.choice_index(id) else { return };
+        let Some(choice) = self.choice_index(id) else {
+            return;
+        };
         self.remove_member(id);
         self.priorities[choice].insert(0, id);
     }

@@ -80,10 +80,19 @@ impl fmt::Display for Diagnostic {
         };
         write!(f, "{severity}: {}", String::from_utf8_lossy(&self.message))?;
         if !self.text.is_empty() {
-            write!(f, "\n    {}", String::from_utf8_lossy(&self.text).replace('\t', " "))?;
+            write!(
+                f,
+                "\n    {}",
+                String::from_utf8_lossy(&self.text).replace('\t', " ")
+            )?;
             if self.column > 0 {
                 let mark = "^".repeat(self.length.max(1) as usize);
-                write!(f, "\n    {:width$}{mark}", "", width = self.column as usize - 1)?;
+                write!(
+                    f,
+                    "\n    {:width$}{mark}",
+                    "",
+                    width = self.column as usize - 1
+                )?;
             }
         }
         Ok(())
@@ -124,5 +133,9 @@ fn summary(diagnostics: &[Diagnostic], _: &Option<ShellError>) -> String {
         .filter(|diagnostic| diagnostic.severity == Severity::Error)
         .map(ToString::to_string)
         .collect();
-    if errors.is_empty() { "the tree could not be loaded".to_owned() } else { errors.join("\n") }
+    if errors.is_empty() {
+        "the tree could not be loaded".to_owned()
+    } else {
+        errors.join("\n")
+    }
 }

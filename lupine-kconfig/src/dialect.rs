@@ -53,20 +53,37 @@ impl Dialect {
     /// Linux 6.1.
     pub const LINUX_6_1: Dialect = linux("linux-6.1", Rules::Linux6_1);
     /// Kernels after 6.12: `transitional` and conditional dependencies.
-    pub const LINUX_NEXT: Dialect =
-        Dialect { newer: true, ..linux("linux-next", Rules::Linux6_12) };
+    pub const LINUX_NEXT: Dialect = Dialect {
+        newer: true,
+        ..linux("linux-next", Rules::Linux6_12)
+    };
     /// Kernels before 4.18 and projects that copied their `conf`.
-    pub const LINUX_4: Dialect = Dialect { legacy: true, ..linux("linux-4", Rules::Linux6_1) };
+    pub const LINUX_4: Dialect = Dialect {
+        legacy: true,
+        ..linux("linux-4", Rules::Linux6_1)
+    };
     /// Buildroot: the old language, names are written without a prefix.
-    pub const BUILDROOT: Dialect =
-        Dialect { legacy: true, prefix: "", ..linux("buildroot", Rules::Linux6_1) };
+    pub const BUILDROOT: Dialect = Dialect {
+        legacy: true,
+        prefix: "",
+        ..linux("buildroot", Rules::Linux6_1)
+    };
     /// Busybox.
-    pub const BUSYBOX: Dialect = Dialect { legacy: true, ..linux("busybox", Rules::Linux6_1) };
+    pub const BUSYBOX: Dialect = Dialect {
+        legacy: true,
+        ..linux("busybox", Rules::Linux6_1)
+    };
     /// U-Boot.
-    pub const U_BOOT: Dialect = Dialect { legacy: true, ..linux("u-boot", Rules::Linux6_1) };
+    pub const U_BOOT: Dialect = Dialect {
+        legacy: true,
+        ..linux("u-boot", Rules::Linux6_1)
+    };
     /// coreboot: `source` with patterns.
-    pub const COREBOOT: Dialect =
-        Dialect { legacy: true, globs: true, ..linux("coreboot", Rules::Linux6_1) };
+    pub const COREBOOT: Dialect = Dialect {
+        legacy: true,
+        globs: true,
+        ..linux("coreboot", Rules::Linux6_1)
+    };
     /// Zephyr: the language of Kconfiglib.
     pub const ZEPHYR: Dialect = Dialect {
         legacy: true,
@@ -91,7 +108,10 @@ impl Dialect {
 
     /// The dialect of that name, as listed in the table above.
     pub fn by_name(name: &str) -> Option<Dialect> {
-        Self::ALL.iter().find(|dialect| dialect.name == name).map(|dialect| (*dialect).clone())
+        Self::ALL
+            .iter()
+            .find(|dialect| dialect.name == name)
+            .map(|dialect| (*dialect).clone())
     }
 
     /// The dialect for a kernel release as `KERNELVERSION` spells it (`6.12.9`, `6.1.0-rc3`).

@@ -99,7 +99,9 @@ impl Configuration<'_> {
 
     /// What a line says about the choice its symbol is in (6.1).
     fn note_choice_state(&mut self, file: &[u8], line: u32, id: SymbolId) {
-        let Some(choice) = self.tree.get(id).choice_symbol else { return };
+        let Some(choice) = self.tree.get(id).choice_symbol else {
+            return;
+        };
         let shown = self.tree.display_name(id).to_vec();
         let value = self.states[id.index()].user_tri;
         let state = self.states[choice.index()].user_tri;
@@ -113,7 +115,11 @@ impl Configuration<'_> {
             }
             Tristate::Yes => {
                 if state != Tristate::No {
-                    self.warn(file, line, &[b"override: ", &shown, b" changes choice state"]);
+                    self.warn(
+                        file,
+                        line,
+                        &[b"override: ", &shown, b" changes choice state"],
+                    );
                 }
                 self.states[choice.index()].user_pick = Some(id);
             }
@@ -243,13 +249,20 @@ impl Configuration<'_> {
             let end = memchr::memchr(b'\n', rest);
             let line = &rest[..end.unwrap_or(rest.len())];
             rest = end.map_or(&[], |end| &rest[end + 1..]);
-            let line = if end.is_some() { line.strip_suffix(b"\r").unwrap_or(line) } else { line };
+            let line = if end.is_some() {
+                line.strip_suffix(b"\r").unwrap_or(line)
+            } else {
+                line
+            };
             // A zero byte ends a C string.
             let line = &line[..memchr::memchr(0, line).unwrap_or(line.len())];
             match split(rules, &self.tree.prefix, line) {
                 Line::Ignored => {}
                 Line::Unexpected => self.warn(name, number, &[b"unexpected data: ", line]),
-                Line::Assign { name: symbol, value } => match self.tree.symbol(symbol) {
+                Line::Assign {
+                    name: symbol,
+                    value,
+                } => match self.tree.symbol(symbol) {
                     Some(id) => assign(self, number, id, value),
                     None if want_unknown => unknown.push(symbol.to_vec()),
                     None => {
@@ -266,7 +279,8 @@ impl Configuration<'_> {
 
     fn warn(&mut self, file: &[u8], line: u32, message: &[&[u8]]) {
         self.stderr.extend_from_slice(file);
-        self.stderr.extend_from_slice(format!(":{line}:warning: ").as_bytes());
+        self.stderr
+            .extend_from_slice(format!(":{line}:warning: ").as_bytes());
         for part in message {
             self.stderr.extend_from_slice(part);
         }
@@ -329,18 +343,25 @@ fn split<'l>(rules: Rules, prefix: &[u8], line: &'l [u8]) -> Line<'l> {
         return Line::Ignored;
     }
     if let Some(comment) = line.strip_prefix(b"#") {
-        let Some(assignment) =
-            comment.strip_prefix(b" ").and_then(|rest| rest.strip_prefix(prefix))
+        let Some(assignment) = comment
+            .strip_prefix(b" ")
+            .and_then(|rest| rest.strip_prefix(prefix))
         else {
             return Line::Ignored;
         };
-        let Some(space) = memchr::memchr(b' ', assignment) else { return Line::Ignored };
+        let Some(space) = memchr::memchr(b' ', assignment) else {
+            return Line::Ignored;
+        };
         let (name, rest) = (&assignment[..space], &assignment[space + 1..]);
         let unset = match rules {
             Rules::Linux6_1 => rest.starts_with(b"is not set"),
             Rules::Linux6_12 => rest == b"is not set",
         };
-        return if unset { Line::Assign { name, value: b"n" } } else { Line::Ignored };
+        return if unset {
+            Line::Assign { name, value: b"n" }
+        } else {
+            Line::Ignored
+        };
     }
     let Some(assignment) = line.strip_prefix(prefix) else {
         return match (rules, line.first()) {
@@ -349,9 +370,10 @@ fn split<'l>(rules: Rules, prefix: &[u8], line: &'l [u8]) -> Line<'l> {
         };
     };
     match (memchr::memchr(b'=', assignment), rules) {
-        (Some(equal), _) => {
-            Line::Assign { name: &assignment[..equal], value: &assignment[equal + 1..] }
-        }
+        (Some(equal), _) => Line::Assign {
+            name: &assignment[..equal],
+            value: &assignment[equal + 1..],
+        },
         (None, Rules::Linux6_1) => Line::Ignored,
         (None, Rules::Linux6_12) => Line::Unexpected,
     }

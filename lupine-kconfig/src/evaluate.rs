@@ -165,7 +165,11 @@ impl Configuration<'_> {
     }
 
     fn without_modules(&self, id: SymbolId, value: Tristate) -> Tristate {
-        if value == Mod && self.effective_type(id) == SymbolType::Bool { Yes } else { value }
+        if value == Mod && self.effective_type(id) == SymbolType::Bool {
+            Yes
+        } else {
+            value
+        }
     }
 
     /// Computes a symbol's value unless it is known.
@@ -243,7 +247,9 @@ impl Configuration<'_> {
             && symbol.member
             && self.states[id.index()].visible == Yes
         {
-            let picked = symbol.choice_symbol.and_then(|choice| self.states[choice.index()].picked);
+            let picked = symbol
+                .choice_symbol
+                .and_then(|choice| self.states[choice.index()].picked);
             value = if picked == Some(id) { Yes } else { No };
         } else {
             let state = &self.states[id.index()];
@@ -305,13 +311,22 @@ impl Configuration<'_> {
 
     /// Replaces a number outside the active range by the text of the bound it crossed.
     fn clamp(&mut self, id: SymbolId) {
-        let Some((property, _)) = self.active_property(id, PropertyKind::Range) else { return };
-        let Some(Expr::Range(low, high)) =
-            self.tree.property(property).expr.map(|e| self.tree.exprs.get(e))
+        let Some((property, _)) = self.active_property(id, PropertyKind::Range) else {
+            return;
+        };
+        let Some(Expr::Range(low, high)) = self
+            .tree
+            .property(property)
+            .expr
+            .map(|e| self.tree.exprs.get(e))
         else {
             return;
         };
-        let base = if self.tree.get(id).type_ == SymbolType::Int { 10 } else { 16 };
+        let base = if self.tree.get(id).type_ == SymbolType::Int {
+            10
+        } else {
+            16
+        };
         let value = value::signed(self.string_value(id), base);
         let mut bound = low;
         if value >= self.bound(low, base) {
@@ -337,7 +352,11 @@ impl Configuration<'_> {
         let symbol = self.tree.get(id);
         let mut text = b"\nWARNING: unmet direct dependencies detected for ".to_vec();
         text.extend_from_slice(self.tree.display_name(id));
-        let direct = if self.states[id.index()].direct == Mod { "m" } else { "n" };
+        let direct = if self.states[id.index()].direct == Mod {
+            "m"
+        } else {
+            "n"
+        };
         text.extend_from_slice(format!("\n  Depends on [{direct}]: ").as_bytes());
         self.print_expr(&mut text, symbol.direct);
         text.push(b'\n');

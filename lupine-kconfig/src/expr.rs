@@ -8,7 +8,9 @@ pub struct ExprId(std::num::NonZeroU32);
 
 impl ExprId {
     pub(crate) fn new(index: usize) -> Self {
-        let next = u32::try_from(index + 1).ok().and_then(std::num::NonZeroU32::new);
+        let next = u32::try_from(index + 1)
+            .ok()
+            .and_then(std::num::NonZeroU32::new);
         Self(next.unwrap_or(std::num::NonZeroU32::MAX))
     }
 
@@ -88,7 +90,10 @@ pub(crate) struct ExprPool {
 
 impl ExprPool {
     pub(crate) fn new() -> Self {
-        let mut pool = Self { nodes: Vec::with_capacity(1 << 16), table: vec![EMPTY; 1 << 18] };
+        let mut pool = Self {
+            nodes: Vec::with_capacity(1 << 16),
+            table: vec![EMPTY; 1 << 18],
+        };
         for symbol in [SymbolId::NO, SymbolId::MOD, SymbolId::YES] {
             pool.intern(Expr::Symbol(symbol));
         }

@@ -81,7 +81,11 @@ impl Files for DirFiles {
     }
 
     fn list(&self, path: &[u8]) -> Vec<Vec<u8>> {
-        let path = if path.is_empty() { b".".as_slice() } else { path };
+        let path = if path.is_empty() {
+            b".".as_slice()
+        } else {
+            path
+        };
         let mut names: Vec<Vec<u8>> = std::fs::read_dir(self.resolve(path))
             .map(|entries| {
                 entries
@@ -122,19 +126,30 @@ impl MemoryFiles {
 
 impl<P: Into<Vec<u8>>, C: Into<Vec<u8>>, const N: usize> From<[(P, C); N]> for MemoryFiles {
     fn from(files: [(P, C); N]) -> Self {
-        Self { files: files.into_iter().map(|(path, text)| (path.into(), text.into())).collect() }
+        Self {
+            files: files
+                .into_iter()
+                .map(|(path, text)| (path.into(), text.into()))
+                .collect(),
+        }
     }
 }
 
 impl Files for MemoryFiles {
     fn read(&self, path: &[u8]) -> io::Result<Vec<u8>> {
-        self.files.get(path).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
+        self.files
+            .get(path)
+            .cloned()
+            .ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     fn is_directory(&self, path: &[u8]) -> bool {
         let mut prefix = path.to_vec();
         prefix.push(b'/');
-        self.files.range(prefix.clone()..).next().is_some_and(|(name, _)| name.starts_with(&prefix))
+        self.files
+            .range(prefix.clone()..)
+            .next()
+            .is_some_and(|(name, _)| name.starts_with(&prefix))
     }
 
     fn list(&self, path: &[u8]) -> Vec<Vec<u8>> {

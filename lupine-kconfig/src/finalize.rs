@@ -38,8 +38,12 @@ impl Loader<'_> {
     /// prompt to the first node with a symbol.
     pub(crate) fn choice_menu(&self, symbol: SymbolId) -> Option<NodeId> {
         let nodes = &self.tree.nodes;
-        let prompted =
-            self.tree.get(symbol).nodes.iter().find(|node| nodes[node.index()].prompt.is_some())?;
+        let prompted = self
+            .tree
+            .get(symbol)
+            .nodes
+            .iter()
+            .find(|node| nodes[node.index()].prompt.is_some())?;
         let mut at = nodes[prompted.index()].parent;
         while let Some(node) = at {
             if let Some(symbol) = nodes[node.index()].symbol {
@@ -147,7 +151,9 @@ impl Loader<'_> {
             else {
                 continue;
             };
-            let Expr::Symbol(target) = pool.get(target) else { continue };
+            let Expr::Symbol(target) = pool.get(target) else {
+                continue;
+            };
             let selector = Some(pool.symbol(symbol));
             let reason = pool.and(selector, when);
             let target = &mut symbols.symbols[target.index()];
@@ -167,7 +173,9 @@ impl Loader<'_> {
         parent: NodeId,
         symbol: SymbolId,
     ) {
-        let Some(first) = self.tree.node(parent).next else { return };
+        let Some(first) = self.tree.node(parent).next else {
+            return;
+        };
         let mut base: Option<ExprId> = None;
         let mut last: Option<NodeId> = None;
         let mut follower = Some(first);
@@ -219,7 +227,9 @@ impl Loader<'_> {
         if self.tree.node(node).prompt.is_some() {
             return;
         }
-        let Some(first) = self.tree.nodes[node.index()].list.take() else { return };
+        let Some(first) = self.tree.nodes[node.index()].list.take() else {
+            return;
+        };
         let mut last = first;
         loop {
             self.tree.nodes[last.index()].parent = Some(parent);
@@ -234,7 +244,9 @@ impl Loader<'_> {
 
     /// A choice and its members without a type take it from one another (6.1).
     fn infer_choice_types(&mut self, parent: NodeId) {
-        let Some(choice) = self.tree.node(parent).symbol else { return };
+        let Some(choice) = self.tree.node(parent).symbol else {
+            return;
+        };
         let children: Vec<NodeId> = self.tree.children(parent).collect();
         if self.tree.get(choice).type_ == SymbolType::Unknown {
             let typed = children.iter().find_map(|child| {
@@ -259,7 +271,9 @@ impl Loader<'_> {
 
     /// Makes a node's symbol a member of the choice around it (6.1).
     fn join_choice(&mut self, choice: SymbolId, node: NodeId) {
-        let Some(member) = self.tree.node(node).symbol else { return };
+        let Some(member) = self.tree.node(node).symbol else {
+            return;
+        };
         if self.tree.get(member).member {
             return;
         }
@@ -302,14 +316,21 @@ impl Loader<'_> {
         (self.file, self.line) = (file, line);
         let expr = self.tree.exprs.symbol(choice);
         self.add_property(PropertyKind::Choice, Some(expr), None);
-        if let Some(choice) = self.tree.choices.iter_mut().find(|known| known.symbol == choice) {
+        if let Some(choice) = self
+            .tree
+            .choices
+            .iter_mut()
+            .find(|known| known.symbol == choice)
+        {
             choice.members.push(member);
         }
     }
 
     /// A visible choice that is not optional cannot be `n` (6.1).
     fn require_choice(&mut self, node: NodeId, symbol: SymbolId) {
-        let Some(prompt) = self.tree.node(node).prompt else { return };
+        let Some(prompt) = self.tree.node(node).prompt else {
+            return;
+        };
         let condition = self.tree.property(prompt).condition;
         let pool = &mut self.tree.exprs;
         let module = Some(pool.symbol(SymbolId::MOD));
@@ -392,7 +413,9 @@ impl Loader<'_> {
     }
 
     fn check_select(&mut self, id: PropertyId, symbol: SymbolId, word: &[u8]) {
-        let Some(target) = self.tree.property_symbol(id) else { return };
+        let Some(target) = self.tree.property_symbol(id) else {
+            return;
+        };
         let target_type = self.tree.get(target).type_;
         if !self.tree.get(symbol).type_.is_logical() {
             let message = [

@@ -4,12 +4,18 @@ use crate::Environment;
 use crate::files::Files;
 
 /// The files whose names match, sorted; looked up as spelled, then below `srctree`.
-pub(crate) fn matches(files: &dyn Files, environment: &Environment, pattern: &[u8]) -> Vec<Vec<u8>> {
+pub(crate) fn matches(
+    files: &dyn Files,
+    environment: &Environment,
+    pattern: &[u8],
+) -> Vec<Vec<u8>> {
     let found = expand(files, pattern);
     if !found.is_empty() || pattern.first() == Some(&b'/') {
         return found;
     }
-    let Some(srctree) = environment.get(b"srctree".as_slice()) else { return found };
+    let Some(srctree) = environment.get(b"srctree".as_slice()) else {
+        return found;
+    };
     let prefix = [srctree.as_slice(), b"/"].concat();
     expand(files, &[prefix.as_slice(), pattern].concat())
         .into_iter()
@@ -34,7 +40,11 @@ fn expand(files: &dyn Files, pattern: &[u8]) -> Vec<Vec<u8>> {
                     vec![part.to_vec()]
                 };
                 names.into_iter().map(move |name| {
-                    if index == 0 { name } else { [directory.as_slice(), b"/", &name].concat() }
+                    if index == 0 {
+                        name
+                    } else {
+                        [directory.as_slice(), b"/", &name].concat()
+                    }
                 })
             })
             .collect();
@@ -115,7 +125,10 @@ mod tests {
             ("src/.h/Kconfig", ""),
         ]);
         let names = matches(&files, &Environment::new(), b"src/*/Kconfig");
-        assert_eq!(names, [b"src/a/Kconfig".to_vec(), b"src/b/Kconfig".to_vec()]);
+        assert_eq!(
+            names,
+            [b"src/a/Kconfig".to_vec(), b"src/b/Kconfig".to_vec()]
+        );
         assert!(matches(&files, &Environment::new(), b"none/*").is_empty());
     }
 

@@ -140,9 +140,13 @@ fn quoted(input: Tokens<'_>) -> Parsed<'_, Token> {
 
 fn operand(input: Tokens<'_>) -> Parsed<'_, Operand> {
     match input.split_first() {
-        Some((text, rest)) if matches!(text.kind, Kind::Word | Kind::Quoted) => {
-            Ok((rest, Operand { text: *text, constant: text.kind == Kind::Quoted }))
-        }
+        Some((text, rest)) if matches!(text.kind, Kind::Word | Kind::Quoted) => Ok((
+            rest,
+            Operand {
+                text: *text,
+                constant: text.kind == Kind::Quoted,
+            },
+        )),
         _ => stuck(input),
     }
 }
@@ -169,19 +173,15 @@ fn primary(input: Tokens<'_>, depth: u32) -> Parsed<'_, ExprTree> {
             let (rest, inner) = primary(&input[1..], depth + 1)?;
             Ok((rest, ExprTree::Not(Box::new(inner))))
         }
-        Some(Kind::Open) => terminated(
-            |input| disjunction(input, depth + 1),
-            kind(Kind::Close),
-        )
-        .parse(&input[1..]),
+        Some(Kind::Open) => {
+            terminated(|input| disjunction(input, depth + 1), kind(Kind::Close)).parse(&input[1..])
+        }
         _ => {
             let (rest, left) = operand(input)?;
             let (rest, how) = opt(comparison).parse(rest)?;
             match how {
                 None => Ok((rest, ExprTree::Symbol(left))),
-                Some(how) => {
-                    map(operand, |right| ExprTree::Compare(how, left, right)).parse(rest)
-                }
+                Some(how) => map(operand, |right| ExprTree::Compare(how, left, right)).parse(rest),
             }
         }
     }
@@ -205,7 +205,9 @@ fn chain<'a>(
 
 fn disjunction(input: Tokens<'_>, depth: u32) -> Parsed<'_, ExprTree> {
     chain(input, Kind::Or, ExprTree::Or, |input| {
-        chain(input, Kind::And, ExprTree::And, |input| primary(input, depth))
+        chain(input, Kind::And, ExprTree::And, |input| {
+            primary(input, depth)
+        })
     })
 }
 
@@ -254,9 +256,15 @@ pub(crate) fn statement(
     extensions: Extensions,
     text_of: &dyn Fn(&Token) -> Vec<u8>,
 ) -> Result<Statement, usize> {
-    let Some((first, rest)) = tokens.split_first() else { return Err(0) };
+    let Some((first, rest)) = tokens.split_first() else {
+        return Err(0);
+    };
     let text = |input| {
-        if extensions.bare_text { alt((quoted, word)).parse(input) } else { quoted(input) }
+        if extensions.bare_text {
+            alt((quoted, word)).parse(input)
+        } else {
+            quoted(input)
+        }
     };
     let Kind::Keyword(keyword_) = first.kind else {
         let flavor = match rest.first().map(|token| token.kind) {
@@ -273,20 +281,22 @@ pub(crate) fn statement(
     };
     let prompt = |input| (text, condition).parse(input);
     let source = |relative, optional| {
-        map(text, move |path| Statement::Source(path, SourceKind { relative, optional }))
+        map(text, move |path| {
+            Statement::Source(path, SourceKind { relative, optional })
+        })
     };
     let default = |type_: Option<SymbolType>, input| {
-        map((expr, condition), move |(value, when)| Statement::Default(type_, value, when))
-            .parse(input)
+        map((expr, condition), move |(value, when)| {
+            Statement::Default(type_, value, when)
+        })
+        .parse(input)
     };
     let nothing = |statement: Statement| value(statement, |input| Ok((input, ())));
     let parsed: Parsed<'_, Statement> = match keyword_ {
         Keyword::Mainmenu => map(text, Statement::Mainmenu).parse(rest),
         Keyword::Config => map(word, Statement::Config).parse(rest),
         Keyword::Menuconfig => map(word, Statement::Menuconfig).parse(rest),
-        Keyword::Choice if extensions.named_choice => {
-            map(opt(word), Statement::Choice).parse(rest)
-        }
+        Keyword::Choice if extensions.named_choice => map(opt(word), Statement::Choice).parse(rest),
         Keyword::Choice => nothing(Statement::Choice(None)).parse(rest),
         Keyword::Menu => map(text, Statement::Menu).parse(rest),
         Keyword::Comment => map(text, Statement::Comment).parse(rest),
@@ -302,21 +312,21 @@ pub(crate) fn statement(
             let type_ = logical_or_other_type(keyword_).unwrap_or_default();
             map(opt(prompt), |prompt| Statement::Type(type_, prompt)).parse(rest)
         }
-        Keyword::Prompt => {
-            map(prompt, |(text, when)| Statement::Prompt(text, when)).parse(rest)
-        }
+        Keyword::Prompt => map(prompt, |(text, when)| Statement::Prompt(text, when)).parse(rest),
         Keyword::Default => default(None, rest),
         Keyword::DefBool => default(Some(SymbolType::Bool), rest),
         Keyword::DefTristate => default(Some(SymbolType::Tristate), rest),
         Keyword::DefInt => default(Some(SymbolType::Int), rest),
         Keyword::DefHex => default(Some(SymbolType::Hex), rest),
         Keyword::DefString => default(Some(SymbolType::String), rest),
-        Keyword::Select => {
-            map((word, condition), |(name, when)| Statement::Select(name, when)).parse(rest)
-        }
-        Keyword::Imply => {
-            map((word, condition), |(name, when)| Statement::Imply(name, when)).parse(rest)
-        }
+        Keyword::Select => map((word, condition), |(name, when)| {
+            Statement::Select(name, when)
+        })
+        .parse(rest),
+        Keyword::Imply => map((word, condition), |(name, when)| {
+            Statement::Imply(name, when)
+        })
+        .parse(rest),
         Keyword::Range => map((operand, operand, condition), |(low, high, when)| {
             Statement::Range(low, high, when)
         })
@@ -362,7 +372,13 @@ mod tests {
                 return tokens;
             }
             let place = at as u32;
-            tokens.push(Token { kind, start: place, end: end as u32, expanded: false, at: place });
+            tokens.push(Token {
+                kind,
+                start: place,
+                end: end as u32,
+                expanded: false,
+                at: place,
+            });
             at = end;
         }
     }

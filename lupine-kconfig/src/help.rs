@@ -96,8 +96,9 @@ impl Configuration<'_> {
         self.dependency(out, "  Depends on: ", dependency);
         let same = match (dependency, property.condition) {
             (Some(a), Some(b)) => {
-                let pool =
-                    self.scratch.get_or_insert_with(|| Box::new(tree.exprs.clone()));
+                let pool = self
+                    .scratch
+                    .get_or_insert_with(|| Box::new(tree.exprs.clone()));
                 a == b || simplify::equal(pool, tree.rules(), a, b)
             }
             (a, b) => tree.exprs.is_yes(a) && tree.exprs.is_yes(b),

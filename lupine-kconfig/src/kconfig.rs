@@ -148,7 +148,11 @@ impl Kconfig {
 
     /// All nodes below `root`, depth first, in the order they are shown.
     pub fn walk(&self, root: NodeId) -> Walk<'_> {
-        Walk { tree: self, root, at: Some(root) }
+        Walk {
+            tree: self,
+            root,
+            at: Some(root),
+        }
     }
 
     /// The nodes directly inside.
@@ -252,7 +256,11 @@ impl Iterator for Walk<'_> {
             while at != self.root && self.tree.node(at).next.is_none() {
                 at = self.tree.node(at).parent?;
             }
-            if at == self.root { None } else { self.tree.node(at).next }
+            if at == self.root {
+                None
+            } else {
+                self.tree.node(at).next
+            }
         });
         self.at
     }

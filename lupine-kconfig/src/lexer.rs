@@ -229,10 +229,7 @@ fn keyword(text: &[u8]) -> Option<Keyword> {
 }
 
 /// Words that only some dialects know.
-pub(crate) fn dialect_keyword(
-    dialect: &crate::dialect::Dialect,
-    text: &[u8],
-) -> Option<Keyword> {
+pub(crate) fn dialect_keyword(dialect: &crate::dialect::Dialect, text: &[u8]) -> Option<Keyword> {
     use crate::dialect::Rules;
     Some(match text {
         b"optional" if dialect.rules() == Rules::Linux6_1 => Keyword::Optional,
@@ -289,9 +286,13 @@ pub(crate) fn help(input: &[u8], mut at: usize, mut text: Option<&mut Vec<u8>>) 
             _ => {}
         }
         if at > start {
-            let indent = input[start..at]
-                .iter()
-                .fold(0, |column, byte| if *byte == b'\t' { (column & !7) + 8 } else { column + 1 });
+            let indent = input[start..at].iter().fold(0, |column, byte| {
+                if *byte == b'\t' {
+                    (column & !7) + 8
+                } else {
+                    column + 1
+                }
+            });
             last_indent = indent;
             if first_indent != 0 {
                 if indent < first_indent {
@@ -307,7 +308,9 @@ pub(crate) fn help(input: &[u8], mut at: usize, mut text: Option<&mut Vec<u8>>) 
             let line = &input[at..end];
             let kept = line.iter().rposition(|byte| !matches!(byte, b' ' | b'\t'));
             let line = &line[..kept.map_or(0, |last| last + 1)];
-            blank &= line.iter().all(|byte| matches!(byte, b' ' | b'\t' | 11..=13));
+            blank &= line
+                .iter()
+                .all(|byte| matches!(byte, b' ' | b'\t' | 11..=13));
             if let Some(text) = &mut text {
                 text.extend_from_slice(line);
             }

@@ -24,11 +24,13 @@ mod diagnostic;
 mod dialect;
 mod dotconfig;
 mod evaluate;
+pub mod explain;
 mod expr;
 mod files;
 mod finalize;
 mod glob;
 mod grammar;
+pub mod graph;
 mod help;
 mod kconfig;
 mod lexer;
@@ -38,12 +40,14 @@ mod output;
 mod preprocess;
 mod print;
 mod property;
+pub mod prune;
 mod random;
 mod recursion;
 mod session;
 mod shell;
 mod simplify;
 mod simplify_in_place;
+pub mod solve;
 mod source;
 mod statement;
 mod symbol;
@@ -58,11 +62,7 @@ pub use kconfig::{Kconfig, Walk};
 pub use menu::{Choice, MenuNode, NodeId};
 pub use preprocess::Environment;
 pub use property::{Property, PropertyId, PropertyKind};
-pub use session::{
-    Console, FileAction, MemoryConsole, Mode, Outcome, Request, WriteKind, run,
-};
-pub use shell::{
-    RecordedShell, RecordingShell, RefuseShell, Shell, ShellError, ShellOutput,
-};
+pub use session::{Console, FileAction, MemoryConsole, Mode, Outcome, Request, WriteKind, run};
+pub use shell::{RecordedShell, RecordingShell, RefuseShell, Shell, ShellError, ShellOutput};
 pub use source::{FileId, SourceFile};
 pub use symbol::{Symbol, SymbolId, SymbolType, Tristate};

@@ -149,7 +149,13 @@ impl<'a> Loader<'a> {
         };
         let file = self.file_id(root, &bytes);
         self.file = file;
-        self.stack.push(Frame { file, bytes, at: 0, line: 1, source_line: 0 });
+        self.stack.push(Frame {
+            file,
+            bytes,
+            at: 0,
+            line: 1,
+            source_line: 0,
+        });
         let extensions = Extensions {
             bare_text: self.tree.dialect.legacy,
             named_choice: self.rules() == Rules::Linux6_1,
@@ -191,7 +197,9 @@ impl<'a> Loader<'a> {
         self.expanded.clear();
         self.assignment = None;
         loop {
-            let Some(frame) = self.stack.last_mut() else { return Ok(false) };
+            let Some(frame) = self.stack.last_mut() else {
+                return Ok(false);
+            };
             let (at, lines) = lexer::skip_blank(&frame.bytes, frame.at);
             frame.line += lines;
             let (kind, end) = lexer::token(&frame.bytes, at);
@@ -224,7 +232,9 @@ impl<'a> Loader<'a> {
     /// At the end of a file; whether a statement without line end is to be handled.
     fn end_of_file(&mut self) -> Result<bool, Stop> {
         let unfinished = !self.tokens.is_empty();
-        let Some(frame) = self.stack.last() else { return Ok(unfinished) };
+        let Some(frame) = self.stack.last() else {
+            return Ok(unfinished);
+        };
         if unfinished {
             let (file, line) = (frame.file, frame.line);
             self.report_at(
@@ -248,8 +258,13 @@ impl<'a> Loader<'a> {
 
     fn token(&mut self, kind: Kind, at: usize, end: usize) -> Result<(), Stop> {
         let place = at as u32;
-        let mut token =
-            Token { kind, start: place, end: end as u32, expanded: false, at: place };
+        let mut token = Token {
+            kind,
+            start: place,
+            end: end as u32,
+            expanded: false,
+            at: place,
+        };
         match kind {
             Kind::Unknown => {
                 let byte = self.bytes[at];
@@ -329,7 +344,11 @@ impl<'a> Loader<'a> {
         if !after_source {
             return;
         }
-        while self.bytes.get(end).is_some_and(|byte| !byte.is_ascii_whitespace()) {
+        while self
+            .bytes
+            .get(end)
+            .is_some_and(|byte| !byte.is_ascii_whitespace())
+        {
             end += 1;
         }
         token.end = end as u32;
@@ -405,7 +424,10 @@ impl<'a> Loader<'a> {
 
     pub(crate) fn expand(&mut self, text: &[u8]) -> Result<Vec<u8>, Stop> {
         let name = self.tree.files[self.file.index()].name.clone();
-        let place = Place { file: &name, line: self.place_line() };
+        let place = Place {
+            file: &name,
+            line: self.place_line(),
+        };
         let result = self.macros.expand(text, &place);
         self.drain_printed();
         result.map_err(|error| self.macro_error(error, place.line))
@@ -419,7 +441,10 @@ impl<'a> Loader<'a> {
     ) -> Result<(), Stop> {
         let file = self.tree.files[self.file.index()].name.clone();
         // The line end has been read: the expansion happens on the next line.
-        let place = Place { file: &file, line: self.place_line() };
+        let place = Place {
+            file: &file,
+            line: self.place_line(),
+        };
         let result = self.macros.assign(name, value, flavor, &place);
         self.drain_printed();
         result.map_err(|error| self.macro_error(error, place.line))
@@ -451,8 +476,13 @@ impl<'a> Loader<'a> {
         let message = match error {
             MacroError::Message(message) => message,
             MacroError::Shell { command, error } => {
-                let message = [b"$(shell,", command.as_slice(), b"): ", error.to_string().as_bytes()]
-                    .concat();
+                let message = [
+                    b"$(shell,",
+                    command.as_slice(),
+                    b"): ",
+                    error.to_string().as_bytes(),
+                ]
+                .concat();
                 self.shell_error = Some(error);
                 message
             }
@@ -464,8 +494,12 @@ impl<'a> Loader<'a> {
     fn unterminated(&mut self, dollar: usize) -> Stop {
         let rest = &self.bytes[(dollar + 2).min(self.bytes.len())..];
         let length = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
-        let message =
-            [b"unterminated reference to '", &rest[..length], b"': missing ')'"].concat();
+        let message = [
+            b"unterminated reference to '",
+            &rest[..length],
+            b"': missing ')'",
+        ]
+        .concat();
         let line = self.place_line();
         self.report_at(Severity::Error, self.file, line, &message, b": ");
         Stop
@@ -484,7 +518,10 @@ impl<'a> Loader<'a> {
             return *file;
         }
         let file = FileId(self.tree.files.len() as u32);
-        self.tree.files.push(SourceFile { name: name.to_vec(), bytes: Arc::clone(bytes) });
+        self.tree.files.push(SourceFile {
+            name: name.to_vec(),
+            bytes: Arc::clone(bytes),
+        });
         self.file_ids.insert(name.to_vec(), file);
         file
     }
@@ -507,13 +544,20 @@ impl<'a> Loader<'a> {
         }
         let file = self.file_id(name, &bytes);
         let source_line = self.line;
-        self.stack.push(Frame { file, bytes, at: 0, line: 1, source_line });
+        self.stack.push(Frame {
+            file,
+            bytes,
+            at: 0,
+            line: 1,
+            source_line,
+        });
         self.file = file;
         Ok(())
     }
 
     fn recursive_inclusion(&mut self, name: &[u8], known: Option<FileId>) {
-        let mut text = b"Recursive inclusion detected.\nInclusion path:\n  current file : ".to_vec();
+        let mut text =
+            b"Recursive inclusion detected.\nInclusion path:\n  current file : ".to_vec();
         text.extend_from_slice(name);
         text.push(b'\n');
         let mut line = self.line;
@@ -527,7 +571,12 @@ impl<'a> Loader<'a> {
             }
         }
         let message = text.trim_ascii_end().to_vec();
-        self.report(Severity::Error, Some((self.file, self.line)), &message, &[&text]);
+        self.report(
+            Severity::Error,
+            Some((self.file, self.line)),
+            &message,
+            &[&text],
+        );
     }
 
     /// A message at the present statement in `conf`'s form `file:line: message`.
@@ -546,7 +595,13 @@ impl<'a> Loader<'a> {
     ) {
         let name = self.tree.files[file.index()].name.clone();
         let number = format!(":{line}");
-        let conf = [name.as_slice(), number.as_bytes(), separator, message, b"\n"];
+        let conf = [
+            name.as_slice(),
+            number.as_bytes(),
+            separator,
+            message,
+            b"\n",
+        ];
         self.report(severity, Some((file, line)), message, &conf);
     }
 
@@ -588,8 +643,11 @@ impl<'a> Loader<'a> {
             .map_or(0, |newline| newline + 1);
         if let Some(diagnostic) = self.tree.diagnostics.last_mut() {
             diagnostic.column = token.at - start as u32 + 1;
-            diagnostic.length =
-                if token.expanded { 1 } else { token.end.saturating_sub(token.at).max(1) };
+            diagnostic.length = if token.expanded {
+                1
+            } else {
+                token.end.saturating_sub(token.at).max(1)
+            };
         }
     }
 
@@ -606,12 +664,18 @@ impl<'a> Loader<'a> {
 
 fn text_of<'t>(bytes: &'t [u8], expanded: &'t [u8], token: &Token) -> &'t [u8] {
     let range = token.start as usize..token.end as usize;
-    if token.expanded { &expanded[range] } else { &bytes[range] }
+    if token.expanded {
+        &expanded[range]
+    } else {
+        &bytes[range]
+    }
 }
 
 /// A line of a file, from 1, without its end, cut at 200 bytes.
 fn source_line(bytes: &[u8], line: u32) -> &[u8] {
-    let text = bytes.split(|byte| *byte == b'\n').nth(line.saturating_sub(1) as usize);
+    let text = bytes
+        .split(|byte| *byte == b'\n')
+        .nth(line.saturating_sub(1) as usize);
     let text = text.unwrap_or_default();
     &text[..text.len().min(200)]
 }

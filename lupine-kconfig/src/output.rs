@@ -52,7 +52,10 @@ impl Configuration<'_> {
                 }
                 Some(_) => {}
             }
-            at = tree.node(node).list.or_else(|| self.leave(&mut out, node, &mut separate));
+            at = tree
+                .node(node)
+                .list
+                .or_else(|| self.leave(&mut out, node, &mut separate));
         }
         out
     }
@@ -63,9 +66,9 @@ impl Configuration<'_> {
         let mut node = node;
         loop {
             let known = tree.node(node);
-            let menu = known.prompt.filter(|prompt| {
-                tree.property(*prompt).kind == PropertyKind::Menu
-            });
+            let menu = known
+                .prompt
+                .filter(|prompt| tree.property(*prompt).kind == PropertyKind::Menu);
             if let Some(prompt) = menu
                 && known.symbol.is_none()
                 && node != NodeId::ROOT
@@ -99,7 +102,9 @@ impl Configuration<'_> {
     /// Whether a menu entry is shown.
     pub fn is_visible(&mut self, node: NodeId) -> bool {
         let known = self.tree.node(node);
-        let Some(prompt) = known.prompt else { return false };
+        let Some(prompt) = known.prompt else {
+            return false;
+        };
         if known.visibility.is_some() && self.expr_value(known.visibility) == Tristate::No {
             return false;
         }
@@ -109,7 +114,9 @@ impl Configuration<'_> {
         if self.expr_value(self.tree.property(prompt).condition) != Tristate::No {
             return true;
         }
-        let Some(symbol) = known.symbol else { return false };
+        let Some(symbol) = known.symbol else {
+            return false;
+        };
         if self.states[symbol.index()].tri == Tristate::No {
             return false;
         }
@@ -219,12 +226,18 @@ impl Configuration<'_> {
         }
         match self.tree.rules() {
             Rules::Linux6_12 => {
-                let Some(node) = known.choice_node else { return false };
-                let Some(choice) = self.tree.node(node).symbol else { return false };
+                let Some(node) = known.choice_node else {
+                    return false;
+                };
+                let Some(choice) = self.tree.node(node).symbol else {
+                    return false;
+                };
                 self.choice_default(choice, node) == Some(symbol)
             }
             Rules::Linux6_1 => {
-                let Some(choice) = known.choice_symbol else { return false };
+                let Some(choice) = known.choice_symbol else {
+                    return false;
+                };
                 !self.tree.get(choice).optional
                     && known.type_ == SymbolType::Bool
                     && self.choice_default(choice, NodeId::ROOT) == Some(symbol)
@@ -259,8 +272,10 @@ impl Configuration<'_> {
                 };
             }
         }
-        let (reverse, implied) =
-            (self.states[id.index()].reverse, self.states[id.index()].implied);
+        let (reverse, implied) = (
+            self.states[id.index()].reverse,
+            self.states[id.index()].implied,
+        );
         value = value.max(reverse);
         let modules = self.states[tree.modules.index()].tri;
         if value == Tristate::Mod && !symbol.member && modules == Tristate::No {
@@ -358,7 +373,11 @@ impl Configuration<'_> {
 }
 
 fn hex_prefix(type_: SymbolType, value: &[u8]) -> &'static [u8] {
-    if type_ == SymbolType::Hex && !matches!(value, [b'0', b'x' | b'X', ..]) { b"0x" } else { b"" }
+    if type_ == SymbolType::Hex && !matches!(value, [b'0', b'x' | b'X', ..]) {
+        b"0x"
+    } else {
+        b""
+    }
 }
 
 fn escape_text(out: &mut Vec<u8>, text: &[u8]) {

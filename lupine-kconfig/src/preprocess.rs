@@ -85,7 +85,11 @@ impl<'a> Macros<'a> {
     }
 
     /// Expands every reference in `input`.
-    pub(crate) fn expand(&mut self, input: &[u8], place: &Place<'_>) -> Result<Vec<u8>, MacroError> {
+    pub(crate) fn expand(
+        &mut self,
+        input: &[u8],
+        place: &Place<'_>,
+    ) -> Result<Vec<u8>, MacroError> {
         self.deferrable = self.announcing;
         let result = self.expand_with(input, &[], place);
         self.deferrable = false;
@@ -223,7 +227,9 @@ impl<'a> Macros<'a> {
         arguments: &[Vec<u8>],
         place: &Place<'_>,
     ) -> Result<Option<Vec<u8>>, MacroError> {
-        let Some(variable) = self.variables.get_mut(name) else { return Ok(None) };
+        let Some(variable) = self.variables.get_mut(name) else {
+            return Ok(None);
+        };
         if arguments.is_empty() && variable.expanding > 0 {
             return Err(message(&[
                 b"Recursive variable '",
@@ -259,7 +265,11 @@ impl<'a> Macros<'a> {
             _ => return Ok(None),
         };
         if arguments.len() != wanted {
-            let how = if arguments.len() < wanted { b"few".as_slice() } else { b"many" };
+            let how = if arguments.len() < wanted {
+                b"few".as_slice()
+            } else {
+                b"many"
+            };
             return Err(message(&[
                 b"too ",
                 how,
@@ -303,10 +313,10 @@ impl<'a> Macros<'a> {
             self.shell.prefetch(command);
             return Ok(b"y".to_vec());
         }
-        let output = self
-            .shell
-            .run(command)
-            .map_err(|error| MacroError::Shell { command: command.to_vec(), error })?;
+        let output = self.shell.run(command).map_err(|error| MacroError::Shell {
+            command: command.to_vec(),
+            error,
+        })?;
         self.printed.err.extend_from_slice(&output.stderr);
         let mut text = output.stdout;
         text.truncate(SHELL_OUTPUT);
@@ -349,7 +359,11 @@ fn closing(text: &[u8]) -> Option<usize> {
 
 fn argument_number(text: &[u8]) -> Option<usize> {
     let text = text.trim_ascii_start();
-    std::str::from_utf8(text).ok()?.parse().ok().filter(|number| *number > 0)
+    std::str::from_utf8(text)
+        .ok()?
+        .parse()
+        .ok()
+        .filter(|number| *number > 0)
 }
 
 fn split_arguments(text: &[u8]) -> Result<Vec<&[u8]>, MacroError> {
@@ -382,16 +396,23 @@ mod tests {
     fn expand(lines: &[(&str, &str, Flavor)], input: &str) -> Result<String, String> {
         let environment = Environment::from([(b"ENV".to_vec(), b"e".to_vec())]);
         let mut macros = Macros::new(&environment, &RefuseShell);
-        let place = Place { file: b"Kconfig", line: 7 };
+        let place = Place {
+            file: b"Kconfig",
+            line: 7,
+        };
         let text = |error| match error {
             MacroError::Message(text) => String::from_utf8(text).unwrap(),
             MacroError::Shell { error, .. } => error.to_string(),
         };
         for (name, value, flavor) in lines {
-            macros.assign(name.as_bytes(), value.as_bytes(), *flavor, &place).map_err(text)?;
+            macros
+                .assign(name.as_bytes(), value.as_bytes(), *flavor, &place)
+                .map_err(text)?;
         }
         let result = macros.expand(input.as_bytes(), &place);
-        result.map(|bytes| String::from_utf8(bytes).unwrap()).map_err(text)
+        result
+            .map(|bytes| String::from_utf8(bytes).unwrap())
+            .map_err(text)
     }
 
     #[test]
@@ -410,19 +431,34 @@ mod tests {
             ("X", "c", Flavor::Simple),
             ("Z", "$(X)", Flavor::Append),
         ];
-        assert_eq!(expand(&lines, "$(Y) $(Z) $(ENV) <$(nope)>").unwrap(), "cb a c e <>");
+        assert_eq!(
+            expand(&lines, "$(Y) $(Z) $(ENV) <$(nope)>").unwrap(),
+            "cb a c e <>"
+        );
     }
 
     #[test]
     fn loops_and_wrong_calls_end_in_messages() {
-        let recursive = [("A", "$(B)", Flavor::Recursive), ("B", "$(A)", Flavor::Recursive)];
+        let recursive = [
+            ("A", "$(B)", Flavor::Recursive),
+            ("B", "$(A)", Flavor::Recursive),
+        ];
         let error = expand(&recursive, "$(A)").unwrap_err();
-        assert_eq!(error, "Recursive variable 'A' references itself (eventually)");
+        assert_eq!(
+            error,
+            "Recursive variable 'A' references itself (eventually)"
+        );
         let endless = [("f", "$(f,$(1))", Flavor::Recursive)];
-        assert_eq!(expand(&endless, "$(f,x)").unwrap_err(), "Too deep recursive expansion");
+        assert_eq!(
+            expand(&endless, "$(f,x)").unwrap_err(),
+            "Too deep recursive expansion"
+        );
         let error = expand(&[], "$(info)").unwrap_err();
         assert_eq!(error, "too few function arguments passed to 'info'");
-        assert_eq!(expand(&[], "$(shell,true)").unwrap_err(), "running commands is refused");
+        assert_eq!(
+            expand(&[], "$(shell,true)").unwrap_err(),
+            "running commands is refused"
+        );
         assert_eq!(expand(&[], "$(lineno)").unwrap(), "7");
     }
 }

@@ -73,7 +73,11 @@ fn print(
                 }
             }
             print(tree, out, at, own, name);
-            let operator: &[u8] = if own == Strength::And { b" && " } else { b" || " };
+            let operator: &[u8] = if own == Strength::And {
+                b" && "
+            } else {
+                b" || "
+            };
             for operand in operands.into_iter().rev() {
                 out.extend_from_slice(operator);
                 print(tree, out, operand, own, name);

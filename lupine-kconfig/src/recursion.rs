@@ -57,7 +57,9 @@ impl Loader<'_> {
             Rules::Linux6_12 => {
                 let nodes: Vec<NodeId> = self.tree.walk(NodeId::ROOT).collect();
                 for node in nodes {
-                    let Some(symbol) = self.tree.node(node).symbol else { continue };
+                    let Some(symbol) = self.tree.node(node).symbol else {
+                        continue;
+                    };
                     if self.check(&mut search, symbol).is_some() {
                         self.errors += 1;
                     }
@@ -70,7 +72,12 @@ impl Loader<'_> {
         if search.too_long {
             self.errors += 1;
             let message = b"more than 1500 symbols depend on one another in a chain";
-            self.report(Severity::Error, None, message, &[b"error: ", message, b"\n"]);
+            self.report(
+                Severity::Error,
+                None,
+                message,
+                &[b"error: ", message, b"\n"],
+            );
         }
     }
 
@@ -78,7 +85,9 @@ impl Loader<'_> {
     fn check_members(&mut self, choice: NodeId) {
         let children: Vec<NodeId> = self.tree.walk(choice).collect();
         for child in children {
-            let Some(symbol) = self.tree.node(child).symbol else { continue };
+            let Some(symbol) = self.tree.node(child).symbol else {
+                continue;
+            };
             let mut wrong = false;
             for id in self.tree.get(symbol).properties.clone() {
                 let property = self.tree.property(id);
@@ -105,9 +114,11 @@ impl Loader<'_> {
     fn choice_of(&self, symbol: SymbolId) -> Option<SymbolId> {
         match self.rules() {
             Rules::Linux6_1 => self.tree.get(symbol).choice_symbol,
-            Rules::Linux6_12 => self.tree.get(symbol).choice_node.and_then(|node| {
-                self.tree.node(node).symbol
-            }),
+            Rules::Linux6_12 => self
+                .tree
+                .get(symbol)
+                .choice_node
+                .and_then(|node| self.tree.node(node).symbol),
         }
     }
 
@@ -124,7 +135,11 @@ impl Loader<'_> {
             return None;
         }
         if let Some(choice) = self.choice_of(symbol) {
-            search.steps.push(Step { symbol, property: None, edge: Edge::None });
+            search.steps.push(Step {
+                symbol,
+                property: None,
+                edge: Edge::None,
+            });
             let found = self.check(search, choice);
             search.steps.pop();
             return found;
@@ -149,14 +164,23 @@ impl Loader<'_> {
                 .map(|known| known.members.clone())
                 .unwrap_or_default(),
             Rules::Linux6_12 => {
-                let Some(node) = self.tree.get(choice).nodes.first() else { return Vec::new() };
-                self.tree.walk(*node).filter_map(|node| self.tree.node(node).symbol).collect()
+                let Some(node) = self.tree.get(choice).nodes.first() else {
+                    return Vec::new();
+                };
+                self.tree
+                    .walk(*node)
+                    .filter_map(|node| self.tree.node(node).symbol)
+                    .collect()
             }
         }
     }
 
     fn check_choice(&mut self, search: &mut Search, choice: SymbolId) -> Option<SymbolId> {
-        search.steps.push(Step { symbol: choice, property: None, edge: Edge::None });
+        search.steps.push(Step {
+            symbol: choice,
+            property: None,
+            edge: Edge::None,
+        });
         let members = self.members(choice);
         for member in &members {
             search.active[member.index()] = true;
@@ -187,7 +211,11 @@ impl Loader<'_> {
     }
 
     fn check_symbol_edges(&mut self, search: &mut Search, symbol: SymbolId) -> Option<SymbolId> {
-        search.steps.push(Step { symbol, property: None, edge: Edge::None });
+        search.steps.push(Step {
+            symbol,
+            property: None,
+            edge: Edge::None,
+        });
         let found = self.check_edges(search, symbol);
         search.steps.pop();
         found
@@ -213,7 +241,10 @@ impl Loader<'_> {
             let id = self.tree.get(symbol).properties[index];
             let property = self.tree.property(id);
             let (kind, condition, value) = (property.kind, property.condition, property.expr);
-            if matches!(kind, PropertyKind::Select | PropertyKind::Imply | PropertyKind::Choice) {
+            if matches!(
+                kind,
+                PropertyKind::Select | PropertyKind::Imply | PropertyKind::Choice
+            ) {
                 continue;
             }
             search.steps[at].property = Some(id);
@@ -263,7 +294,11 @@ impl Loader<'_> {
         let mut last = symbol;
         let mut steps = search.steps.clone();
         if let Some(choice) = self.choice_of(symbol) {
-            steps.push(Step { symbol, property: None, edge: Edge::None });
+            steps.push(Step {
+                symbol,
+                property: None,
+                edge: Edge::None,
+            });
             last = choice;
         }
         let Some(start) = steps.iter().rposition(|step| step.symbol == last) else {
@@ -330,7 +365,12 @@ impl Loader<'_> {
             return [b"symbol ", name, b" is part of choice ", next_name].concat();
         }
         if !old && self.tree.get(next).choice {
-            let place = self.tree.get(next).nodes.first().map(|node| self.tree.node(*node));
+            let place = self
+                .tree
+                .get(next)
+                .nodes
+                .first()
+                .map(|node| self.tree.node(*node));
             let (file, line) = place.map_or((FileId(0), 0), |node| (node.file, node.line));
             let line = format!(":{line}");
             return [
@@ -342,7 +382,9 @@ impl Loader<'_> {
             ]
             .concat();
         }
-        let kind = step.property.map_or("unknown", |id| self.tree.property(id).kind.as_str());
+        let kind = step
+            .property
+            .map_or("unknown", |id| self.tree.property(id).kind.as_str());
         let kind = match step.property {
             None if old => self
                 .tree

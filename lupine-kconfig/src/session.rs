@@ -185,7 +185,10 @@ pub fn run(
     shell: &dyn Shell,
     console: &mut dyn Console,
 ) -> Outcome {
-    let failed = Outcome { status: 1, files: Vec::new() };
+    let failed = Outcome {
+        status: 1,
+        files: Vec::new(),
+    };
     let mut seed = None;
     if request.mode == Mode::Random {
         let chosen = seed_of(environment, request.seed);
@@ -228,18 +231,30 @@ pub fn run(
     let result = session.run(seed);
     session.flush();
     match result {
-        Ok(()) => Outcome { status: 0, files: session.actions },
-        Err(Failed) => Outcome { status: 1, files: session.actions },
+        Ok(()) => Outcome {
+            status: 0,
+            files: session.actions,
+        },
+        Err(Failed) => Outcome {
+            status: 1,
+            files: session.actions,
+        },
     }
 }
 
 fn seed_of(environment: &Environment, otherwise: u32) -> u32 {
-    let Some(text) = environment.get(b"KCONFIG_SEED".as_slice()).filter(|text| !text.is_empty())
+    let Some(text) = environment
+        .get(b"KCONFIG_SEED".as_slice())
+        .filter(|text| !text.is_empty())
     else {
         return otherwise;
     };
     let parsed = crate::value::parse(text, 0);
-    if parsed.length == text.len() { crate::value::signed(text, 0) as u32 } else { otherwise }
+    if parsed.length == text.len() {
+        crate::value::signed(text, 0) as u32
+    } else {
+        otherwise
+    }
 }
 
 impl Session<'_> {
@@ -273,7 +288,9 @@ impl Session<'_> {
         }
         let mut write = true;
         if self.mode == Mode::Sync
-            && self.variable("KCONFIG_NOSILENTUPDATE").is_some_and(|value| !value.is_empty())
+            && self
+                .variable("KCONFIG_NOSILENTUPDATE")
+                .is_some_and(|value| !value.is_empty())
         {
             if self.config.changed {
                 self.complain(b"\n*** The configuration requires explicit update.\n\n");
@@ -288,7 +305,11 @@ impl Session<'_> {
         match self.mode.clone() {
             Mode::SaveDefconfig(path) => {
                 let contents = self.config.write_defconfig();
-                self.actions.push(FileAction::Write { path, contents, how: WriteKind::InPlace });
+                self.actions.push(FileAction::Write {
+                    path,
+                    contents,
+                    how: WriteKind::InPlace,
+                });
             }
             Mode::ListNew | Mode::HelpNew => {}
             _ => {
@@ -331,7 +352,9 @@ impl Session<'_> {
     }
 
     fn config_name(&self) -> Vec<u8> {
-        self.variable("KCONFIG_CONFIG").unwrap_or(b".config").to_vec()
+        self.variable("KCONFIG_CONFIG")
+            .unwrap_or(b".config")
+            .to_vec()
     }
 
     fn read_present(&mut self) {
@@ -342,8 +365,14 @@ impl Session<'_> {
             return;
         }
         self.config.changed = true;
-        let list = self.variable("KCONFIG_DEFCONFIG_LIST").unwrap_or_default().to_vec();
-        for name in list.split(u8::is_ascii_whitespace).filter(|name| !name.is_empty()) {
+        let list = self
+            .variable("KCONFIG_DEFCONFIG_LIST")
+            .unwrap_or_default()
+            .to_vec();
+        for name in list
+            .split(u8::is_ascii_whitespace)
+            .filter(|name| !name.is_empty())
+        {
             if let Some(bytes) = self.open(name) {
                 self.message(&[b"using defaults found in ".as_slice(), name].concat());
                 self.config.read_user(name, &bytes);
@@ -360,7 +389,11 @@ impl Session<'_> {
         };
         if !name.is_empty() && name != b"1" {
             let Some(bytes) = self.open(&name) else {
-                let text = [b"*** Can't read seed configuration \"".as_slice(), &name, b"\"!\n"];
+                let text = [
+                    b"*** Can't read seed configuration \"".as_slice(),
+                    &name,
+                    b"\"!\n",
+                ];
                 self.complain(&text.concat());
                 return Err(Failed);
             };
@@ -447,14 +480,28 @@ impl Session<'_> {
             self.config.invalidate();
         }
         let contents = self.config.dot_config();
-        let overwrite =
-            self.variable("KCONFIG_OVERWRITECONFIG").is_some_and(|value| !value.is_empty());
-        if !overwrite && self.files.read(&name).is_ok_and(|present| present == contents) {
+        let overwrite = self
+            .variable("KCONFIG_OVERWRITECONFIG")
+            .is_some_and(|value| !value.is_empty());
+        if !overwrite
+            && self
+                .files
+                .read(&name)
+                .is_ok_and(|present| present == contents)
+        {
             self.message(&[b"No change to ".as_slice(), &name].concat());
         } else {
             let path = name.clone();
-            let how = if overwrite { WriteKind::InPlace } else { WriteKind::KeepOld };
-            self.actions.push(FileAction::Write { path, contents, how });
+            let how = if overwrite {
+                WriteKind::InPlace
+            } else {
+                WriteKind::KeepOld
+            };
+            self.actions.push(FileAction::Write {
+                path,
+                contents,
+                how,
+            });
             self.message(&[b"configuration written to ".as_slice(), &name].concat());
         }
         self.config.changed = false;
@@ -462,9 +509,8 @@ impl Session<'_> {
     }
 
     fn write_generated(&mut self) {
-        let or = |name, otherwise: &str| {
-            self.variable(name).unwrap_or(otherwise.as_bytes()).to_vec()
-        };
+        let or =
+            |name, otherwise: &str| self.variable(name).unwrap_or(otherwise.as_bytes()).to_vec();
         let auto = or("KCONFIG_AUTOCONFIG", "include/config/auto.conf");
         let header = or("KCONFIG_AUTOHEADER", "include/generated/autoconf.h");
         let rust = or("KCONFIG_RUSTCCFG", "include/generated/rustc_cfg");
@@ -473,10 +519,18 @@ impl Session<'_> {
             return;
         }
         let write = |actions: &mut Vec<FileAction>, path, contents| {
-            actions.push(FileAction::Write { path, contents, how: WriteKind::Replace });
+            actions.push(FileAction::Write {
+                path,
+                contents,
+                how: WriteKind::Replace,
+            });
         };
         let commands = self.config.tree.dependency_file(&auto);
-        write(&mut self.actions, [auto.as_slice(), b".cmd"].concat(), commands);
+        write(
+            &mut self.actions,
+            [auto.as_slice(), b".cmd"].concat(),
+            commands,
+        );
         let tree = self.config.tree;
         for id in &tree.hash_order {
             self.config.calculate(*id);
@@ -492,14 +546,18 @@ impl Session<'_> {
 
     /// Touches the file of every symbol whose value differs from the last generated one.
     fn touch_dependencies(&mut self, auto: &[u8]) {
-        let directory = auto.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
+        let directory = auto
+            .iter()
+            .rposition(|byte| *byte == b'/')
+            .map_or(0, |slash| slash + 1);
         let directory = &auto[..directory];
         let generated = match self.open(auto) {
             Some(bytes) => self.config.read_generated(auto, &bytes),
             None => crate::dotconfig::Generated::default(),
         };
         let touch = |name: &[u8]| FileAction::Touch([directory, name].concat());
-        self.actions.extend(generated.gone.iter().map(|name| touch(name)));
+        self.actions
+            .extend(generated.gone.iter().map(|name| touch(name)));
         let tree = self.config.tree;
         for id in &tree.hash_order {
             let symbol = tree.get(*id);

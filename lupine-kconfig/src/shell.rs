@@ -77,7 +77,10 @@ impl RecordedShell {
 
 impl Shell for RecordedShell {
     fn run(&self, command: &[u8]) -> Result<ShellOutput, ShellError> {
-        self.answers.get(command).cloned().ok_or(ShellError::NotRecorded)
+        self.answers
+            .get(command)
+            .cloned()
+            .ok_or(ShellError::NotRecorded)
     }
 }
 
@@ -91,12 +94,17 @@ pub struct RecordingShell<S> {
 impl<S: Shell> RecordingShell<S> {
     /// Records what `inner` answers.
     pub fn new(inner: S) -> Self {
-        Self { inner, answers: Mutex::new(BTreeMap::new()) }
+        Self {
+            inner,
+            answers: Mutex::new(BTreeMap::new()),
+        }
     }
 
     /// The commands run so far and their answers.
     pub fn into_answers(self) -> BTreeMap<Vec<u8>, ShellOutput> {
-        self.answers.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.answers
+            .into_inner()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 

@@ -70,13 +70,17 @@ impl Simplifier {
     fn transform_new(&mut self, pool: &mut ExprPool, symbols: &SymbolTable, e: ExprId) -> ExprId {
         let e = match pool.get(e) {
             Expr::And(a, b) => {
-                let (a, b) =
-                    (self.transform(pool, symbols, a), self.transform(pool, symbols, b));
+                let (a, b) = (
+                    self.transform(pool, symbols, a),
+                    self.transform(pool, symbols, b),
+                );
                 pool.both(a, b)
             }
             Expr::Or(a, b) => {
-                let (a, b) =
-                    (self.transform(pool, symbols, a), self.transform(pool, symbols, b));
+                let (a, b) = (
+                    self.transform(pool, symbols, a),
+                    self.transform(pool, symbols, b),
+                );
                 pool.either(a, b)
             }
             Expr::Not(a) => {
@@ -130,10 +134,15 @@ impl Simplifier {
             (Equal, SymbolId::NO) | (Unequal, SymbolId::YES) => pool.not(positive),
             (Equal, SymbolId::YES) | (Unequal, SymbolId::NO) => positive,
             (_, SymbolId::MOD) => {
-                let forced = if how == Equal { SymbolId::NO } else { SymbolId::YES };
+                let forced = if how == Equal {
+                    SymbolId::NO
+                } else {
+                    SymbolId::YES
+                };
                 self.output.extend_from_slice(b"boolean symbol ");
                 self.output.extend_from_slice(symbols.name(a));
-                self.output.extend_from_slice(b" tested for 'm'? test forced to '");
+                self.output
+                    .extend_from_slice(b" tested for 'm'? test forced to '");
                 self.output.extend_from_slice(symbols.name(forced));
                 self.output.extend_from_slice(b"'\n");
                 pool.symbol(forced)
@@ -254,7 +263,8 @@ impl Simplifier {
             _ => e,
         };
         if self.compared.len() <= e.index() {
-            self.compared.resize(pool.len().max(e.index() + 1), [None; 2]);
+            self.compared
+                .resize(pool.len().max(e.index() + 1), [None; 2]);
         }
         self.compared[e.index()][slot] = Some(result);
         result
@@ -329,7 +339,9 @@ fn neutral(pool: &mut ExprPool, join: Join) -> ExprId {
 /// Removes literals from `&&` and `||`. In 6.12 an operand that only became simpler inside is
 /// given back as it was.
 pub(crate) fn eliminate_constants(pool: &mut ExprPool, rules: Rules, e: ExprId) -> ExprId {
-    let Some((join, a, b)) = operands(pool, e) else { return e };
+    let Some((join, a, b)) = operands(pool, e) else {
+        return e;
+    };
     let left = eliminate_constants(pool, rules, a);
     let right = eliminate_constants(pool, rules, b);
     let (absorbing, neutral) = match join {
@@ -361,7 +373,10 @@ fn eliminate_common(
     {
         eliminate_common_leaves(pool, rules, join, &mut first, &mut second);
     }
-    (eliminate_constants(pool, rules, first), eliminate_constants(pool, rules, second))
+    (
+        eliminate_constants(pool, rules, first),
+        eliminate_constants(pool, rules, second),
+    )
 }
 
 fn eliminate_common_leaves(

@@ -35,7 +35,12 @@ pub(crate) fn eliminate_duplicates(
 ) -> ExprId {
     let mut e = e;
     loop {
-        let mut tree = Tree { slots: Vec::new(), pool, symbols, changes: 0 };
+        let mut tree = Tree {
+            slots: Vec::new(),
+            pool,
+            symbols,
+            changes: 0,
+        };
         let root = tree.insert(e);
         if let Node::Pair(join, ..) = tree.slots[root] {
             tree.join(join, root, root);
@@ -106,7 +111,11 @@ impl Tree<'_> {
             Join::And => join_and(self.pool, self.symbols, Rules::Linux6_1, a, b),
         };
         if let Some(joined) = joined {
-            let neutral = if join == Join::Or { SymbolId::NO } else { SymbolId::YES };
+            let neutral = if join == Join::Or {
+                SymbolId::NO
+            } else {
+                SymbolId::YES
+            };
             self.slots[first] = Node::Leaf(self.pool.symbol(neutral));
             let replacement = self.insert(joined);
             self.slots[second] = self.slots[replacement];
@@ -114,7 +123,6 @@ impl Tree<'_> {
         }
     }
 }
-
 
 #[cfg(test)]
 mod tests {

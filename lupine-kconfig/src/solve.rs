@@ -66,7 +66,11 @@ impl Requirement {
         value: impl Into<String>,
         reason: impl Into<String>,
     ) -> Self {
-        Self { name: name.into(), value: value.into(), reason: reason.into() }
+        Self {
+            name: name.into(),
+            value: value.into(),
+            reason: reason.into(),
+        }
     }
 }
 
@@ -186,8 +190,8 @@ pub enum SolveError {
 /// A requirement whose parts are known to the tree.
 #[derive(Clone, Debug)]
 pub(crate) struct Required {
-    symbol: SymbolId,
-    value: Vec<u8>,
+    pub(crate) symbol: SymbolId,
+    pub(crate) value: Vec<u8>,
 }
 
 /// Finds a configuration that has the required values and little else.
@@ -201,19 +205,32 @@ pub fn solve<'a>(
     tree: &'a Kconfig,
     requirements: &[Requirement],
 ) -> Result<Solution<'a>, SolveError> {
-    let required = requirements
-        .iter()
-        .map(|requirement| resolve(tree, requirement))
-        .collect::<Result<Vec<Required>, SolveError>>()?;
-    let base = smallest(tree);
-    let mut search = Search::new(&base, &required);
+    solve_from(&smallest(tree), requirements)
+}
+
+/// The same from another starting point: what `base` has stays, unless a requirement needs it to
+/// change. [`Solution::added`] is the set of changes.
+///
+/// # Errors
+///
+/// As for [`solve`].
+pub fn solve_from<'a>(
+    base: &Configuration<'a>,
+    requirements: &[Requirement],
+) -> Result<Solution<'a>, SolveError> {
+    let tree = base.tree();
+    let required = resolve_all(tree, requirements)?;
+    let mut search = Search::new(base, &required);
     match search.run() {
         Outcome::Found(config) => {
             let added = added(tree, &search, requirements);
-            Ok(Solution { config: *config, added })
+            Ok(Solution {
+                config: *config,
+                added,
+            })
         }
         Outcome::TooHard(steps) => Err(SolveError::TooHard { steps }),
-        Outcome::Impossible => Err(minimal_conflict(&base, requirements, &required)),
+        Outcome::Impossible => Err(minimal_conflict(base, requirements, &required)),
     }
 }
 
@@ -224,6 +241,17 @@ fn smallest(tree: &Kconfig) -> Configuration<'_> {
     config
 }
 
+/// Checks requirements against the tree.
+pub(crate) fn resolve_all(
+    tree: &Kconfig,
+    requirements: &[Requirement],
+) -> Result<Vec<Required>, SolveError> {
+    requirements
+        .iter()
+        .map(|requirement| resolve(tree, requirement))
+        .collect()
+}
+
 /// Checks a requirement against the tree.
 fn resolve(tree: &Kconfig, requirement: &Requirement) -> Result<Required, SolveError> {
     let symbol = tree.symbol(&requirement.name).filter(|id| {
@@ -231,7 +259,9 @@ fn resolve(tree: &Kconfig, requirement: &Requirement) -> Result<Required, SolveE
         symbol.is_defined() && !symbol.is_constant()
     });
     let Some(symbol) = symbol else {
-        return Err(SolveError::UnknownSymbol { requirement: requirement.clone() });
+        return Err(SolveError::UnknownSymbol {
+            requirement: requirement.clone(),
+        });
     };
     let symbol_type = tree.get(symbol).symbol_type();
     let value = requirement.value.as_bytes();
@@ -241,9 +271,15 @@ fn resolve(tree: &Kconfig, requirement: &Requirement) -> Result<Required, SolveE
         other => value::is_valid(other, value),
     };
     if valid {
-        Ok(Required { symbol, value: value.to_vec() })
+        Ok(Required {
+            symbol,
+            value: value.to_vec(),
+        })
     } else {
-        Err(SolveError::InvalidValue { requirement: requirement.clone(), symbol_type })
+        Err(SolveError::InvalidValue {
+            requirement: requirement.clone(),
+            symbol_type,
+        })
     }
 }
 
@@ -275,8 +311,14 @@ fn minimal_conflict(
     if let Outcome::Impossible = search.run() {
         obstacles = search.obstacles();
     }
-    let requirements = kept.iter().map(|index| requirements[*index].clone()).collect();
-    SolveError::Conflict(Conflict { requirements, obstacles })
+    let requirements = kept
+        .iter()
+        .map(|index| requirements[*index].clone())
+        .collect();
+    SolveError::Conflict(Conflict {
+        requirements,
+        obstacles,
+    })
 }
 
 fn added(tree: &Kconfig, search: &Search<'_, '_>, requirements: &[Requirement]) -> Vec<Added> {
@@ -289,7 +331,12 @@ fn added(tree: &Kconfig, search: &Search<'_, '_>, requirements: &[Requirement]) 
                 through: decision.goal.path().into_iter().map(name).collect(),
             };
             let value = String::from_utf8_lossy(&decision.value).into_owned();
-            Some(Added { symbol, name: name(symbol), value, because })
+            Some(Added {
+                symbol,
+                name: name(symbol),
+                value,
+                because,
+            })
         })
         .collect();
     added.sort_by_key(|added| tree.get(added.symbol).nodes().first().copied());

@@ -117,7 +117,10 @@ impl Loader<'_> {
             Statement::Source(path, kind) => self.source(&path, kind)?,
             Statement::Assignment(name, flavor) => {
                 let name = self.text(&name).to_vec();
-                let value = self.assignment.map(|range| self.raw(range)).unwrap_or_default();
+                let value = self
+                    .assignment
+                    .map(|range| self.raw(range))
+                    .unwrap_or_default();
                 self.assign(&name, &value, flavor)?;
             }
             other => return self.option(other),
@@ -160,10 +163,9 @@ impl Loader<'_> {
                     Rules::Linux6_12 => *type_ == SymbolType::Bool && prompt.is_some(),
                     Rules::Linux6_1 => type_.is_logical(),
                 },
-                (
-                    Some(Entry::Choice),
-                    Statement::Default(None, ExprTree::Symbol(operand), _),
-                ) => !operand.constant,
+                (Some(Entry::Choice), Statement::Default(None, ExprTree::Symbol(operand), _)) => {
+                    !operand.constant
+                }
                 (
                     Some(Entry::Choice),
                     Statement::Prompt(..)
@@ -197,7 +199,10 @@ impl Loader<'_> {
     }
 
     fn declare(&mut self, name: &Token, entry: Entry) {
-        let operand = Operand { text: *name, constant: false };
+        let operand = Operand {
+            text: *name,
+            constant: false,
+        };
         let symbol = self.operand(operand);
         self.tree.symbols.symbols[symbol.index()].optional = true;
         self.add_node(Some(symbol));
@@ -216,7 +221,11 @@ impl Loader<'_> {
                 self.add_property(PropertyKind::Choice, None, None);
             }
         }
-        self.tree.choices.push(Choice { symbol, node: self.current, members: Vec::new() });
+        self.tree.choices.push(Choice {
+            symbol,
+            node: self.current,
+            members: Vec::new(),
+        });
     }
 
     fn option(&mut self, statement: Statement) -> Result<(), Stop> {
@@ -306,14 +315,19 @@ impl Loader<'_> {
     }
 
     fn add_select(&mut self, kind: PropertyKind, name: Token, when: Option<ExprTree>) {
-        let symbol = self.operand(Operand { text: name, constant: false });
+        let symbol = self.operand(Operand {
+            text: name,
+            constant: false,
+        });
         let when = when.map(|when| self.expr(&when));
         let symbol = self.tree.exprs.symbol(symbol);
         self.add_property(kind, Some(symbol), when);
     }
 
     fn set_modules(&mut self) {
-        let Some(symbol) = self.tree.nodes[self.current.index()].symbol else { return };
+        let Some(symbol) = self.tree.nodes[self.current.index()].symbol else {
+            return;
+        };
         if let Some(known) = self.modules {
             let message = [
                 b"symbol '",
@@ -329,7 +343,9 @@ impl Loader<'_> {
     }
 
     fn help(&mut self) {
-        let Some(frame) = self.stack.last_mut() else { return };
+        let Some(frame) = self.stack.last_mut() else {
+            return;
+        };
         let start = frame.at;
         let end = lexer::help(&frame.bytes, start, None);
         frame.at = end.at;
@@ -338,7 +354,9 @@ impl Loader<'_> {
         self.line = line;
         self.after_help = true;
         let node = &self.tree.nodes[self.current.index()];
-        let name = node.symbol.map(|symbol| self.tree.display_name(symbol).to_vec());
+        let name = node
+            .symbol
+            .map(|symbol| self.tree.display_name(symbol).to_vec());
         let name = name.unwrap_or_default();
         if node.help.is_some() {
             let message = [
@@ -349,10 +367,17 @@ impl Loader<'_> {
             self.report_at(Severity::Warning, file, line, &message.concat(), b": ");
         }
         if end.blank {
-            let message = [b"warning: '".as_slice(), &name, b"' defined with blank help text"];
+            let message = [
+                b"warning: '".as_slice(),
+                &name,
+                b"' defined with blank help text",
+            ];
             self.report_at(Severity::Warning, file, line, &message.concat(), b": ");
         }
-        self.tree.nodes[self.current.index()].help = Some(HelpRef { file, at: start as u32 });
+        self.tree.nodes[self.current.index()].help = Some(HelpRef {
+            file,
+            at: start as u32,
+        });
     }
 
     /// Does what is due when no more options can follow.
@@ -406,7 +431,9 @@ impl Loader<'_> {
     }
 
     fn end_config(&mut self) {
-        let (Some(choice), Rules::Linux6_12) = (self.current_choice, self.rules()) else { return };
+        let (Some(choice), Rules::Linux6_12) = (self.current_choice, self.rules()) else {
+            return;
+        };
         let node = &self.tree.nodes[self.current.index()];
         let (prompt, symbol) = (node.prompt, node.symbol);
         if prompt.is_none() {
@@ -437,12 +464,18 @@ impl Loader<'_> {
             return Err(Stop);
         }
         self.enter();
-        self.blocks.push(Block { kind, node: self.current, in_choice });
+        self.blocks.push(Block {
+            kind,
+            node: self.current,
+            in_choice,
+        });
         Ok(())
     }
 
     fn end_block(&mut self, end: BlockKind) {
-        let Some(block) = self.blocks.pop() else { return };
+        let Some(block) = self.blocks.pop() else {
+            return;
+        };
         if block.kind == BlockKind::Choice {
             self.current_choice = None;
         }
@@ -452,15 +485,22 @@ impl Loader<'_> {
             BlockKind::Choice => "choice",
         };
         if end != block.kind {
-            let message = format!("unexpected '{}' within {} block", word(end), word(block.kind));
+            let message = format!(
+                "unexpected '{}' within {} block",
+                word(end),
+                word(block.kind)
+            );
             self.error_here(message.as_bytes());
             return;
         }
         let node = &self.tree.nodes[self.current_menu.index()];
         let (file, line) = (node.file, node.line);
         if file != self.file {
-            let message =
-                format!("'{}' in different file than '{}'", word(end), word(block.kind));
+            let message = format!(
+                "'{}' in different file than '{}'",
+                word(end),
+                word(block.kind)
+            );
             self.error_here(message.as_bytes());
             let message = format!("location of the '{}'", word(block.kind));
             self.report_at(Severity::Error, file, line, message.as_bytes(), b": ");
@@ -528,7 +568,11 @@ impl Loader<'_> {
                 .unwrap_or(rest.len());
             let (name, after) = rest.split_at(length);
             out.extend_from_slice(&self.symbol_text(name));
-            rest = if braced { after.strip_prefix(b"}").unwrap_or(after) } else { after };
+            rest = if braced {
+                after.strip_prefix(b"}").unwrap_or(after)
+            } else {
+                after
+            };
         }
         out.extend_from_slice(rest);
         out
@@ -536,7 +580,10 @@ impl Loader<'_> {
 
     fn symbol_text(&mut self, name: &[u8]) -> Vec<u8> {
         if let Some(symbol) = self.tree.symbol(name)
-            && let Some(default) = self.tree.properties_of(symbol, PropertyKind::Default).next()
+            && let Some(default) = self
+                .tree
+                .properties_of(symbol, PropertyKind::Default)
+                .next()
             && let Some(value) = self.tree.property_symbol(default)
         {
             return self.tree.symbols.name(value).to_vec();
@@ -593,7 +640,9 @@ impl Loader<'_> {
             line: self.line,
         });
         if let Some(symbol) = self.tree.nodes[self.current.index()].symbol {
-            self.tree.symbols.symbols[symbol.index()].properties.push(id);
+            self.tree.symbols.symbols[symbol.index()]
+                .properties
+                .push(id);
         }
         id
     }
@@ -610,7 +659,10 @@ impl Loader<'_> {
         mut when: Option<ExprId>,
     ) {
         let blank = |byte: &u8| matches!(byte, b' ' | b'\t' | 10..=13);
-        let trimmed = text.iter().position(|byte| !blank(byte)).unwrap_or(text.len());
+        let trimmed = text
+            .iter()
+            .position(|byte| !blank(byte))
+            .unwrap_or(text.len());
         let (file, line) = (self.file, self.line);
         if trimmed > 0 {
             let message = b"leading whitespace ignored";
@@ -618,7 +670,13 @@ impl Loader<'_> {
         }
         let text = &text[trimmed..];
         if self.tree.nodes[self.current.index()].prompt.is_some() {
-            self.report_at(Severity::Warning, file, line, b"prompt redefined", b":warning: ");
+            self.report_at(
+                Severity::Warning,
+                file,
+                line,
+                b"prompt redefined",
+                b":warning: ",
+            );
         }
         if kind == PropertyKind::Prompt {
             let mut at = self.tree.nodes[self.current.index()].parent;
@@ -705,7 +763,10 @@ impl Loader<'_> {
 
     /// Reports the statement whose token of that index does not fit, and gives it up.
     pub(crate) fn syntax_error(&mut self, token: usize) {
-        let keyword = matches!(self.tokens.first().map(|token| token.kind), Some(Kind::Keyword(_)));
+        let keyword = matches!(
+            self.tokens.first().map(|token| token.kind),
+            Some(Kind::Keyword(_))
+        );
         if !keyword || token == 0 {
             self.end_entry();
         }
@@ -722,8 +783,7 @@ impl Loader<'_> {
         let in_choice = self.blocks.last().is_some_and(|block| block.in_choice);
         match self.tokens.first().copied() {
             Some(first) if first.kind == Kind::Word && !in_choice => {
-                let message =
-                    [b"unknown statement \"", self.text(&first), b"\""].concat();
+                let message = [b"unknown statement \"", self.text(&first), b"\""].concat();
                 self.error_here(&message);
             }
             _ => self.error_here(b"invalid statement"),

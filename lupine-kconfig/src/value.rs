@@ -62,11 +62,17 @@ pub(crate) fn parse(text: &[u8], base: u32) -> Parsed {
     let start = at;
     let mut magnitude: u128 = 0;
     while let Some(digit) = text.get(at).and_then(|byte| (*byte as char).to_digit(base)) {
-        magnitude = magnitude.saturating_mul(u128::from(base)).saturating_add(u128::from(digit));
+        magnitude = magnitude
+            .saturating_mul(u128::from(base))
+            .saturating_add(u128::from(digit));
         magnitude = magnitude.min(u128::from(u64::MAX) + 1);
         at += 1;
     }
-    Parsed { negative, magnitude, length: if at > start { at } else { 0 } }
+    Parsed {
+        negative,
+        magnitude,
+        length: if at > start { at } else { 0 },
+    }
 }
 
 /// The value `strtoll` gives, clamped to its range.
@@ -149,9 +155,18 @@ mod tests {
         assert_eq!(signed(b"12x", 10), 12);
         assert_eq!(signed(b"0x1F", 16), 31);
         assert_eq!(signed(b"99999999999999999999", 10), i64::MAX);
-        assert_eq!(comparable(SymbolType::Unknown, b"0x10"), Comparable::Signed(16));
-        assert_eq!(comparable(SymbolType::Unknown, b"010"), Comparable::Signed(8));
-        assert_eq!(comparable(SymbolType::Hex, b"ff"), Comparable::Unsigned(255));
+        assert_eq!(
+            comparable(SymbolType::Unknown, b"0x10"),
+            Comparable::Signed(16)
+        );
+        assert_eq!(
+            comparable(SymbolType::Unknown, b"010"),
+            Comparable::Signed(8)
+        );
+        assert_eq!(
+            comparable(SymbolType::Hex, b"ff"),
+            Comparable::Unsigned(255)
+        );
         assert_eq!(comparable(SymbolType::Int, b"12 "), Comparable::Text);
         assert_eq!(comparable(SymbolType::Bool, b"m"), Comparable::Signed(1));
     }

@@ -2,7 +2,11 @@
 //!
 //! Beside what `conf` takes: `--dialect NAME`, and the variables `LUPINE_CONF_DIALECT` and
 //! `LUPINE_PROBES`.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program talks to its user")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program talks to its user"
+)]
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -106,7 +110,10 @@ fn arguments(words: impl Iterator<Item = OsString>) -> Result<Arguments, Usage> 
             continue;
         };
         let (name, value) = match long.iter().position(|byte| *byte == b'=') {
-            Some(equal) => (&long[..equal], Some(OsStr::from_bytes(&long[equal + 1..]).to_owned())),
+            Some(equal) => (
+                &long[..equal],
+                Some(OsStr::from_bytes(&long[equal + 1..]).to_owned()),
+            ),
             None => (long, None),
         };
         let name = String::from_utf8_lossy(name).into_owned();
@@ -136,11 +143,13 @@ fn arguments(words: impl Iterator<Item = OsString>) -> Result<Arguments, Usage> 
 /// The dialect asked for, else that of the kernel's version, else the newest.
 fn dialect(asked: Option<&str>, environment: &Environment) -> Result<Dialect, String> {
     let variable = |name: &str| {
-        environment.get(name.as_bytes()).map(|value| String::from_utf8_lossy(value).into_owned())
+        environment
+            .get(name.as_bytes())
+            .map(|value| String::from_utf8_lossy(value).into_owned())
     };
-    let asked = asked.map(str::to_owned).or_else(|| {
-        variable("LUPINE_CONF_DIALECT").filter(|name| !name.is_empty())
-    });
+    let asked = asked
+        .map(str::to_owned)
+        .or_else(|| variable("LUPINE_CONF_DIALECT").filter(|name| !name.is_empty()));
     if let Some(name) = asked {
         return Dialect::by_name(&name).ok_or_else(|| {
             let known: Vec<&str> = Dialect::ALL.iter().map(|dialect| dialect.name()).collect();
@@ -202,7 +211,11 @@ fn apply(action: &FileAction) -> io::Result<()> {
         FileAction::Touch(path) => {
             std::fs::File::create(OsStr::from_bytes(path))?;
         }
-        FileAction::Write { path, contents, how } => {
+        FileAction::Write {
+            path,
+            contents,
+            how,
+        } => {
             let path = Path::new(OsStr::from_bytes(path));
             if let Some(parent) = path.parent() {
                 std::fs::create_dir_all(parent)?;
@@ -223,7 +236,11 @@ fn apply(action: &FileAction) -> io::Result<()> {
 
 fn main() -> ExitCode {
     let mut words = std::env::args_os();
-    let program = words.next().unwrap_or_default().to_string_lossy().into_owned();
+    let program = words
+        .next()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
     let usage = || print!("Usage: {program} [options] <kconfig-file>\n\n{USAGE}");
     let arguments = match arguments(words) {
         Ok(arguments) => arguments,
@@ -246,8 +263,12 @@ fn main() -> ExitCode {
         .map(|(name, value)| (name.into_vec(), value.into_vec()))
         .collect::<BTreeMap<_, _>>();
     let setting = std::env::var("LUPINE_PROBES").unwrap_or_default();
-    let prepared = dialect(arguments.dialect.as_deref(), &environment)
-        .and_then(|dialect| Ok((dialect, ProbeMode::parse(&setting).map_err(|e| e.to_string())?)));
+    let prepared = dialect(arguments.dialect.as_deref(), &environment).and_then(|dialect| {
+        Ok((
+            dialect,
+            ProbeMode::parse(&setting).map_err(|e| e.to_string())?,
+        ))
+    });
     let (dialect, probes) = match prepared {
         Ok(prepared) => prepared,
         Err(message) => {
@@ -255,7 +276,9 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     let request = Request {
         kconfig: kconfig.into_vec(),
         mode: arguments.mode.unwrap_or(Mode::OldAsk),
@@ -264,9 +287,18 @@ fn main() -> ExitCode {
         dialect,
     };
     let terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
-    let mut console = Terminal { terminal, out: io::BufWriter::new(io::stdout()) };
+    let mut console = Terminal {
+        terminal,
+        out: io::BufWriter::new(io::stdout()),
+    };
     let outcome = with_shell(&probes, &environment, |shell| {
-        run(&request, &DirFiles::new(""), &environment, shell, &mut console)
+        run(
+            &request,
+            &DirFiles::new(""),
+            &environment,
+            shell,
+            &mut console,
+        )
     });
     let outcome = match outcome {
         Ok(outcome) => outcome,

@@ -39,8 +39,9 @@ impl Costs {
             };
             known[symbol.index()] = 0;
         }
-        let present: Vec<Tristate> =
-            (0..exprs).map(|index| config.evaluate(Some(ExprId::new(index)))).collect();
+        let present: Vec<Tristate> = (0..exprs)
+            .map(|index| config.evaluate(Some(ExprId::new(index))))
+            .collect();
         for _ in 0..ROUNDS {
             costs.update_exprs(config, &present);
             if !costs.update_symbols(config) {
@@ -74,17 +75,19 @@ impl Costs {
         let tree = config.tree();
         for (index, value) in present.iter().enumerate() {
             let (on, off) = match tree.expr(ExprId::new(index)) {
-                Expr::Symbol(symbol) => {
-                    (self.symbol_on[symbol.index()], self.symbol_off[symbol.index()])
-                }
+                Expr::Symbol(symbol) => (
+                    self.symbol_on[symbol.index()],
+                    self.symbol_off[symbol.index()],
+                ),
                 Expr::Not(a) => (self.off(a), self.on(a)),
                 Expr::And(a, b) => (sum(self.on(a), self.on(b)), self.off(a).min(self.off(b))),
                 Expr::Or(a, b) => (self.on(a).min(self.on(b)), sum(self.off(a), self.off(b))),
                 Expr::Compare(how, a, b) => {
                     let equal = match (a, b) {
                         (a, SymbolId::NO) | (SymbolId::NO, a) => self.symbol_off[a.index()],
-                        (a, SymbolId::YES | SymbolId::MOD)
-                        | (SymbolId::YES | SymbolId::MOD, a) => self.symbol_on[a.index()],
+                        (a, SymbolId::YES | SymbolId::MOD) | (SymbolId::YES | SymbolId::MOD, a) => {
+                            self.symbol_on[a.index()]
+                        }
                         _ => 2,
                     };
                     match how {

@@ -44,18 +44,36 @@ pub(super) struct Goal {
 impl Goal {
     /// A goal of its own.
     pub(super) fn new(want: Want, requirement: usize) -> Self {
-        Self { want, requirement, link: None, again: false }
+        Self {
+            want,
+            requirement,
+            link: None,
+            again: false,
+        }
     }
 
     /// A goal that serves the same end.
     pub(super) fn also(&self, want: Want) -> Self {
-        Self { want, requirement: self.requirement, link: self.link.clone(), again: false }
+        Self {
+            want,
+            requirement: self.requirement,
+            link: self.link.clone(),
+            again: false,
+        }
     }
 
     /// A goal that this one about `symbol` needs.
     pub(super) fn needed_by(&self, symbol: SymbolId, want: Want) -> Self {
-        let link = Some(Rc::new(Link { symbol, outer: self.link.clone() }));
-        Self { want, requirement: self.requirement, link, again: false }
+        let link = Some(Rc::new(Link {
+            symbol,
+            outer: self.link.clone(),
+        }));
+        Self {
+            want,
+            requirement: self.requirement,
+            link,
+            again: false,
+        }
     }
 
     /// The symbols from the requirement to this goal.
@@ -83,15 +101,16 @@ struct Item {
 impl Agenda {
     /// Puts goals in front, the first of them first.
     pub(super) fn with(&self, goals: Vec<Goal>) -> Self {
-        goals
-            .into_iter()
-            .rev()
-            .fold(self.clone(), |rest, goal| Self(Some(Rc::new(Item { goal, rest }))))
+        goals.into_iter().rev().fold(self.clone(), |rest, goal| {
+            Self(Some(Rc::new(Item { goal, rest })))
+        })
     }
 
     /// The first goal, and the others.
     pub(super) fn split(&self) -> Option<(Goal, Self)> {
-        self.0.as_ref().map(|item| (item.goal.clone(), item.rest.clone()))
+        self.0
+            .as_ref()
+            .map(|item| (item.goal.clone(), item.rest.clone()))
     }
 }
 

@@ -94,7 +94,9 @@ impl<'a, 't> Search<'a, 't> {
 
     /// What was decided, by symbol.
     pub(super) fn decisions(&self) -> impl Iterator<Item = (SymbolId, &Decision)> {
-        self.decisions.iter().map(|(symbol, decision)| (*symbol, decision))
+        self.decisions
+            .iter()
+            .map(|(symbol, decision)| (*symbol, decision))
     }
 
     /// What stood in the way, the latest first.
@@ -103,10 +105,14 @@ impl<'a, 't> Search<'a, 't> {
     }
 
     pub(super) fn run(&mut self) -> Outcome<'t> {
-        let goals = self.required.iter().enumerate().flat_map(|(index, required)| {
-            let goals = self.requirement(required);
-            goals.into_iter().map(move |want| Goal::new(want, index))
-        });
+        let goals = self
+            .required
+            .iter()
+            .enumerate()
+            .flat_map(|(index, required)| {
+                let goals = self.requirement(required);
+                goals.into_iter().map(move |want| Goal::new(want, index))
+            });
         let mut agenda = Agenda::default().with(goals.collect());
         // Decisions as of the last evaluation: repairing without deciding anything is no progress.
         let mut decided = usize::MAX;
@@ -154,7 +160,10 @@ impl<'a, 't> Search<'a, 't> {
         }
         match required.value.as_slice() {
             b"y" => vec![Want::SymbolAtLeast(symbol, Yes)],
-            b"m" => vec![Want::SymbolAtMost(symbol, Mod), Want::SymbolAtLeast(symbol, Mod)],
+            b"m" => vec![
+                Want::SymbolAtMost(symbol, Mod),
+                Want::SymbolAtLeast(symbol, Mod),
+            ],
             _ => vec![Want::SymbolAtMost(symbol, No)],
         }
     }
@@ -198,7 +207,11 @@ impl<'a, 't> Search<'a, 't> {
     fn violated(&mut self) -> Vec<Goal> {
         let mut goals = Vec::new();
         let mut missed = |goal: &Goal, want: Want| {
-            goals.push(Goal { want, again: true, ..goal.clone() });
+            goals.push(Goal {
+                want,
+                again: true,
+                ..goal.clone()
+            });
         };
         for (symbol, (value, goal)) in &self.upper {
             if self.config.tristate(*symbol) > *value {
@@ -239,7 +252,11 @@ impl<'a, 't> Search<'a, 't> {
             return None;
         }
         let last = self.decisions.values().next_back()?;
-        Some(self.lower.get(&symbol).map_or_else(|| last.goal.clone(), |(_, goal)| goal.clone()))
+        Some(
+            self.lower
+                .get(&symbol)
+                .map_or_else(|| last.goal.clone(), |(_, goal)| goal.clone()),
+        )
     }
 
     fn expand(&mut self, goal: &Goal) -> Ways {
@@ -298,9 +315,18 @@ impl<'a, 't> Search<'a, 't> {
             Expr::And(a, b) => {
                 let parts = [a, b].map(|part| {
                     let holds = self.config.evaluate(Some(part)) <= value;
-                    (if holds { 0 } else { self.costs.off(part).max(1) }, part)
+                    (
+                        if holds {
+                            0
+                        } else {
+                            self.costs.off(part).max(1)
+                        },
+                        part,
+                    )
                 });
-                by_cost(parts.to_vec(), |part| vec![goal.also(Want::AtMost(part, value))])
+                by_cost(parts.to_vec(), |part| {
+                    vec![goal.also(Want::AtMost(part, value))]
+                })
             }
             Expr::Or(a, b) => {
                 let wants = [Want::AtMost(a, value), Want::AtMost(b, value)];
@@ -349,7 +375,11 @@ impl<'a, 't> Search<'a, 't> {
                     goals.extend(self.exactly(goal, b, y));
                     let changes = [(a, x), (b, y)];
                     let cost = changes.map(|(symbol, value)| self.change(symbol, value));
-                    ways.push(Rated { last_resort: false, cost: cost[0] + cost[1], goals });
+                    ways.push(Rated {
+                        last_resort: false,
+                        cost: cost[0] + cost[1],
+                        goals,
+                    });
                 }
             }
             return sorted(ways);
@@ -377,7 +407,11 @@ impl<'a, 't> Search<'a, 't> {
                     both
                 }
             };
-            ways.extend(candidates.into_iter().map(|text| vec![goal.also(Want::Text(symbol, text))]));
+            ways.extend(
+                candidates
+                    .into_iter()
+                    .map(|text| vec![goal.also(Want::Text(symbol, text))]),
+            );
         }
         ways
     }
@@ -413,11 +447,18 @@ impl<'a, 't> Search<'a, 't> {
             }
             return Vec::new();
         }
-        let whole = !matches!(self.config.effective_type(symbol), crate::SymbolType::Tristate);
+        let whole = !matches!(
+            self.config.effective_type(symbol),
+            crate::SymbolType::Tristate
+        );
         let modules = self.tree.modules();
         let can_be_module = known.symbol_type() == crate::SymbolType::Tristate
             && modules != SymbolId::NO
-            && (!whole || self.upper.get(&symbol).is_some_and(|(most, _)| *most == Mod));
+            && (!whole
+                || self
+                    .upper
+                    .get(&symbol)
+                    .is_some_and(|(most, _)| *most == Mod));
         let value = if can_be_module { value } else { Yes };
         if let Some((most, other)) = self.upper.get(&symbol)
             && *most < value
@@ -431,7 +472,10 @@ impl<'a, 't> Search<'a, 't> {
             self.obstacle(goal, symbol, &text);
             return Vec::new();
         }
-        let reached = self.lower.get(&symbol).is_some_and(|(least, _)| *least >= value);
+        let reached = self
+            .lower
+            .get(&symbol)
+            .is_some_and(|(least, _)| *least >= value);
         if reached && !goal.again {
             return done();
         }
@@ -456,7 +500,11 @@ impl<'a, 't> Search<'a, 't> {
             }
         }
         if ways.is_empty() {
-            self.obstacle(goal, symbol, "has no prompt, and nothing selects it or turns it on");
+            self.obstacle(
+                goal,
+                symbol,
+                "has no prompt, and nothing selects it or turns it on",
+            );
         }
         ways
     }
@@ -464,10 +512,12 @@ impl<'a, 't> Search<'a, 't> {
     fn ways_on(&mut self, goal: &Goal, symbol: SymbolId, level: Tristate) -> Ways {
         let known = self.tree.get(symbol);
         // On a bool, m counts as y.
-        let enough = if known.symbol_type() == crate::SymbolType::Bool { Mod } else { level };
-        let need = |e: Option<ExprId>| {
-            e.map(|e| goal.needed_by(symbol, Want::AtLeast(e, enough)))
+        let enough = if known.symbol_type() == crate::SymbolType::Bool {
+            Mod
+        } else {
+            level
         };
+        let need = |e: Option<ExprId>| e.map(|e| goal.needed_by(symbol, Want::AtLeast(e, enough)));
         let cost = |e: Option<ExprId>| e.map_or(0, |e| self.costs.on(e));
         let mut ways = Vec::new();
         let mut prompted = false;
@@ -480,7 +530,11 @@ impl<'a, 't> Search<'a, 't> {
                     goals.push(goal.also(Want::Set(symbol, level.as_str().into())));
                 }
                 let cost = cost(property.condition());
-                ways.push(Rated { last_resort: false, cost, goals });
+                ways.push(Rated {
+                    last_resort: false,
+                    cost,
+                    goals,
+                });
             }
         }
         let mut before: Vec<Goal> = Vec::new();
@@ -489,23 +543,39 @@ impl<'a, 't> Search<'a, 't> {
             if property.kind() != PropertyKind::Default || prompted {
                 continue;
             }
-            let parts = [property.condition(), property.expr(), known.direct_dependency()];
+            let parts = [
+                property.condition(),
+                property.expr(),
+                known.direct_dependency(),
+            ];
             let mut goals = before.clone();
             goals.extend(parts.into_iter().filter_map(need));
             let cost = parts.into_iter().map(cost).sum();
-            ways.push(Rated { last_resort: false, cost, goals });
+            ways.push(Rated {
+                last_resort: false,
+                cost,
+                goals,
+            });
             match property.condition() {
                 Some(e) => before.push(goal.needed_by(symbol, Want::AtMost(e, No))),
                 None => break,
             }
         }
-        let implied = if prompted { None } else { known.implied_dependency() };
+        let implied = if prompted {
+            None
+        } else {
+            known.implied_dependency()
+        };
         for selectors in [known.reverse_dependency(), implied].into_iter().flatten() {
             for selector in self.disjuncts(selectors) {
                 let parts = [Some(selector), known.direct_dependency()];
                 let goals = parts.into_iter().filter_map(need).collect();
                 let cost = parts.into_iter().map(cost).sum();
-                ways.push(Rated { last_resort: prompted, cost, goals });
+                ways.push(Rated {
+                    last_resort: prompted,
+                    cost,
+                    goals,
+                });
             }
         }
         sorted(ways)
@@ -529,7 +599,10 @@ impl<'a, 't> Search<'a, 't> {
             self.obstacle(goal, symbol, &text);
             return Vec::new();
         }
-        let reached = self.upper.get(&symbol).is_some_and(|(most, _)| *most <= value);
+        let reached = self
+            .upper
+            .get(&symbol)
+            .is_some_and(|(most, _)| *most <= value);
         if reached && !goal.again {
             return done();
         }
@@ -558,18 +631,29 @@ impl<'a, 't> Search<'a, 't> {
             .filter(|property| matches!(property.kind(), PropertyKind::Prompt | PropertyKind::Menu))
             .map(crate::property::Property::condition)
             .collect();
-        if let Some(choice) = known.choice_node().and_then(|node| self.tree.choice_at(node)) {
+        if let Some(choice) = known
+            .choice_node()
+            .and_then(|node| self.tree.choice_at(node))
+        {
             for other in choice.members() {
                 if *other != symbol {
                     let want = Want::SymbolAtLeast(*other, Yes);
                     let goals = vec![goal.needed_by(symbol, want)];
                     let cost = self.costs.symbol_on(*other).max(1);
-                    ways.push(Rated { last_resort: false, cost, goals });
+                    ways.push(Rated {
+                        last_resort: false,
+                        cost,
+                        goals,
+                    });
                 }
             }
             // Or no prompt of it is to be seen.
             if let Some(goals) = prompts.into_iter().map(off).collect::<Option<Vec<Goal>>>() {
-                ways.push(Rated { last_resort: true, cost: 1, goals });
+                ways.push(Rated {
+                    last_resort: true,
+                    cost: 1,
+                    goals,
+                });
             }
             return sorted(ways);
         }
@@ -577,13 +661,21 @@ impl<'a, 't> Search<'a, 't> {
         if !prompts.is_empty() && !known.is_choice() {
             let mut goals: Vec<Goal> = reverse.clone().into_iter().collect();
             goals.push(goal.also(Want::Set(symbol, value.as_str().into())));
-            ways.push(Rated { last_resort: false, cost: 1, goals });
+            ways.push(Rated {
+                last_resort: false,
+                cost: 1,
+                goals,
+            });
         }
         if let Some(direct) = off(known.direct_dependency()) {
             let mut goals = vec![direct];
             goals.extend(reverse.clone());
             let cost = known.direct_dependency().map_or(0, |e| self.costs.off(e));
-            ways.push(Rated { last_resort: true, cost, goals });
+            ways.push(Rated {
+                last_resort: true,
+                cost,
+                goals,
+            });
         }
         let mut goals: Vec<Goal> = reverse.into_iter().collect();
         goals.extend(off(known.implied_dependency()));
@@ -597,7 +689,11 @@ impl<'a, 't> Search<'a, 't> {
             }
         }
         if open {
-            ways.push(Rated { last_resort: true, cost: 2, goals });
+            ways.push(Rated {
+                last_resort: true,
+                cost: 2,
+                goals,
+            });
         }
         sorted(ways)
     }
@@ -614,14 +710,19 @@ impl<'a, 't> Search<'a, 't> {
         let mut before: Vec<Goal> = Vec::new();
         for property in known.properties() {
             let property = self.tree.property(*property);
-            let condition =
-                property.condition().map(|e| goal.needed_by(symbol, Want::AtLeast(e, Mod)));
+            let condition = property
+                .condition()
+                .map(|e| goal.needed_by(symbol, Want::AtLeast(e, Mod)));
             let cost = property.condition().map_or(0, |e| self.costs.on(e));
             match (property.kind(), property.expr().map(|e| self.tree.expr(e))) {
                 (PropertyKind::Prompt | PropertyKind::Menu, _) => {
                     let mut goals: Vec<Goal> = condition.into_iter().collect();
                     goals.push(goal.also(Want::Set(symbol, text.to_vec())));
-                    ways.push(Rated { last_resort: false, cost, goals });
+                    ways.push(Rated {
+                        last_resort: false,
+                        cost,
+                        goals,
+                    });
                 }
                 (PropertyKind::Default, Some(Expr::Symbol(source))) => {
                     let mut goals = before.clone();
@@ -632,7 +733,11 @@ impl<'a, 't> Search<'a, 't> {
                     if self.config.value_bytes(source) == text
                         || !self.tree.get(source).is_constant()
                     {
-                        ways.push(Rated { last_resort: true, cost, goals });
+                        ways.push(Rated {
+                            last_resort: true,
+                            cost,
+                            goals,
+                        });
                     }
                     if let Some(e) = property.condition() {
                         before.push(goal.needed_by(symbol, Want::AtMost(e, No)));
@@ -664,7 +769,9 @@ impl<'a, 't> Search<'a, 't> {
         }
         let known = self.tree.get(symbol);
         if text == b"y"
-            && let Some(choice) = known.choice_node().and_then(|node| self.tree.choice_at(node))
+            && let Some(choice) = known
+                .choice_node()
+                .and_then(|node| self.tree.choice_at(node))
         {
             let rival = choice.members().iter().find_map(|member| {
                 let decided = self.decisions.get(member)?;
@@ -680,7 +787,10 @@ impl<'a, 't> Search<'a, 't> {
                 return Vec::new();
             }
         }
-        let decision = Decision { value: text.to_vec(), goal: goal.clone() };
+        let decision = Decision {
+            value: text.to_vec(),
+            goal: goal.clone(),
+        };
         self.decisions.insert(symbol, decision);
         self.trail.push(Undo::Decision(symbol));
         done()
@@ -765,7 +875,9 @@ fn mirrored(how: Comparison) -> Comparison {
 
 /// A number one above or below, in the same notation.
 fn neighbour(text: &[u8], by: i64) -> Vec<Vec<u8>> {
-    let Ok(text) = std::str::from_utf8(text) else { return Vec::new() };
+    let Ok(text) = std::str::from_utf8(text) else {
+        return Vec::new();
+    };
     let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"));
     let moved = match digits {
         Some(digits) => i64::from_str_radix(digits, 16)

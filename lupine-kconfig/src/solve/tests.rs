@@ -3,12 +3,21 @@ use crate::{Dialect, Environment, MemoryFiles, RefuseShell};
 
 fn tree(text: &str) -> Kconfig {
     let files = MemoryFiles::from([("Kconfig", text)]);
-    Kconfig::load(&files, "Kconfig", &Environment::new(), &RefuseShell, Dialect::LINUX_6_12)
-        .unwrap()
+    Kconfig::load(
+        &files,
+        "Kconfig",
+        &Environment::new(),
+        &RefuseShell,
+        Dialect::LINUX_6_12,
+    )
+    .unwrap()
 }
 
 fn require(requirements: &[(&str, &str)]) -> Vec<Requirement> {
-    requirements.iter().map(|(name, value)| Requirement::new(*name, *value, "")).collect()
+    requirements
+        .iter()
+        .map(|(name, value)| Requirement::new(*name, *value, ""))
+        .collect()
 }
 
 fn set(text: &str, requirements: &[(&str, &str)]) -> Vec<String> {
@@ -18,7 +27,11 @@ fn set(text: &str, requirements: &[(&str, &str)]) -> Vec<String> {
     for (name, value) in requirements {
         assert_eq!(config.value(name).as_deref(), Some(*value), "{name}");
     }
-    solution.added.iter().map(|added| format!("{}={}", added.name, added.value)).collect()
+    solution
+        .added
+        .iter()
+        .map(|added| format!("{}={}", added.name, added.value))
+        .collect()
 }
 
 const MODULES: &str = "config MODULES\n\tbool \"modules\"\n\tmodules\n\n";
@@ -68,7 +81,9 @@ fn choices_have_one_member() {
     assert_eq!(set(text, &[("A", "n")]), ["B=y"]);
     let tree = tree(text);
     let found = solve(&tree, &require(&[("A", "y"), ("C", "y")]));
-    let Err(SolveError::Conflict(conflict)) = found else { panic!("{found:?}") };
+    let Err(SolveError::Conflict(conflict)) = found else {
+        panic!("{found:?}")
+    };
     assert_eq!(conflict.requirements.len(), 2);
     assert!(!conflict.obstacles.is_empty());
 }
@@ -89,7 +104,10 @@ fn numbers_and_texts_are_set_where_they_are_visible() {
     assert_eq!(set(text, &[("S", "a b")]), ["S=a b"]);
     assert_eq!(set(text, &[("D", "y")]), ["A=y", "N=7", "D=y"]);
     let tree = tree(text);
-    assert!(matches!(solve(&tree, &require(&[("N", "12")])), Err(SolveError::Conflict(_))));
+    assert!(matches!(
+        solve(&tree, &require(&[("N", "12")])),
+        Err(SolveError::Conflict(_))
+    ));
 }
 
 #[test]
@@ -97,9 +115,18 @@ fn a_conflict_is_minimal() {
     let text = "config A\n\tbool \"a\"\n\nconfig B\n\tbool \"b\"\n\tdepends on A\n\n\
                 config C\n\tbool \"c\"\n\tdepends on !A\n\nconfig D\n\tbool \"d\"\n";
     let tree = tree(text);
-    let found = solve(&tree, &require(&[("D", "y"), ("B", "y"), ("A", "y"), ("C", "y")]));
-    let Err(SolveError::Conflict(conflict)) = found else { panic!("{found:?}") };
-    let names: Vec<&str> = conflict.requirements.iter().map(|r| r.name.as_str()).collect();
+    let found = solve(
+        &tree,
+        &require(&[("D", "y"), ("B", "y"), ("A", "y"), ("C", "y")]),
+    );
+    let Err(SolveError::Conflict(conflict)) = found else {
+        panic!("{found:?}")
+    };
+    let names: Vec<&str> = conflict
+        .requirements
+        .iter()
+        .map(|r| r.name.as_str())
+        .collect();
     assert_eq!(names, ["A", "C"]);
 }
 
@@ -108,9 +135,14 @@ fn what_is_never_on_is_a_conflict_of_its_own() {
     let text = "config A\n\tbool\n\nconfig B\n\tbool \"b\"\n\tdepends on A\n";
     let tree = tree(text);
     let found = solve(&tree, &require(&[("B", "y")]));
-    let Err(SolveError::Conflict(conflict)) = found else { panic!("{found:?}") };
+    let Err(SolveError::Conflict(conflict)) = found else {
+        panic!("{found:?}")
+    };
     assert_eq!(conflict.requirements.len(), 1);
-    assert!(conflict.to_string().contains("A (for B, which B=y needs)") || !conflict.obstacles.is_empty());
+    assert!(
+        conflict.to_string().contains("A (for B, which B=y needs)")
+            || !conflict.obstacles.is_empty()
+    );
 }
 
 #[test]
@@ -132,10 +164,17 @@ fn reasons_name_the_way() {
                 config C\n\tbool \"c\"\n\tdepends on B\n";
     let tree = tree(text);
     let solution = solve(&tree, &[Requirement::new("C", "y", "for fun")]).unwrap();
-    let reasons: Vec<String> =
-        solution.added.iter().map(|added| added.because.to_string()).collect();
+    let reasons: Vec<String> = solution
+        .added
+        .iter()
+        .map(|added| added.because.to_string())
+        .collect();
     assert_eq!(
         reasons,
-        ["B depends on it, for C (for fun)", "C depends on it (for fun)", "required (for fun)"]
+        [
+            "B depends on it, for C (for fun)",
+            "C depends on it (for fun)",
+            "required (for fun)"
+        ]
     );
 }
