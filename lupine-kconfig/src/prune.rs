@@ -56,9 +56,12 @@ pub fn prune(
     let mut required = resolve_all(config.tree(), requirements)?;
     required.retain(|required| config.value_bytes(required.symbol) == required.value.as_slice());
     let unmet = unmet(config);
-    let mut pruned = Vec::new();
+    let mut pruned: Vec<Pruned> = Vec::new();
     loop {
-        let candidates = candidates(config);
+        // Each symbol goes once: some keep a value whatever the user says.
+        let gone: BTreeSet<SymbolId> = pruned.iter().map(|entry| entry.symbol).collect();
+        let mut candidates = candidates(config);
+        candidates.retain(|symbol| !gone.contains(symbol));
         let mut pruner = Pruner {
             required: &required,
             unmet: &unmet,
@@ -73,11 +76,12 @@ pub fn prune(
     for entry in &mut pruned {
         entry.new = config.value_bytes(entry.symbol).to_vec();
     }
+    pruned.retain(|entry| entry.old != entry.new);
     Ok(pruned)
 }
 
 /// Symbols selected against their dependencies.
-fn unmet(config: &mut Configuration<'_>) -> BTreeSet<SymbolId> {
+pub(crate) fn unmet(config: &mut Configuration<'_>) -> BTreeSet<SymbolId> {
     let symbols = config.tree().symbols();
     symbols
         .filter(|symbol| {
