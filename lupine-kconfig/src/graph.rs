@@ -279,20 +279,34 @@ impl<'a> Graph<'a> {
     }
 }
 
-/// What would change if the user gave `symbol` another value: each symbol with its value before
-/// and after. `None` when the text is no value of the symbol.
+/// A symbol whose value would change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Consequence {
+    /// The symbol.
+    pub symbol: SymbolId,
+    /// Its value now.
+    pub before: Vec<u8>,
+    /// Its value then.
+    pub after: Vec<u8>,
+}
+
+/// What would change if the user gave `symbol` another value. `None` when the text is no value of the symbol.
 pub fn consequences(
     config: &Configuration<'_>,
     symbol: SymbolId,
     value: &[u8],
-) -> Option<Vec<(SymbolId, Vec<u8>, Vec<u8>)>> {
+) -> Option<Vec<Consequence>> {
     let (mut before, mut after) = (config.clone(), config.clone());
     if !after.set_bytes(symbol, value) {
         return None;
     }
     let changed = config.tree().symbols().filter_map(|id| {
         let (old, new) = (before.value_bytes(id), after.value_bytes(id));
-        (old != new).then(|| (id, old.to_vec(), new.to_vec()))
+        (old != new).then(|| Consequence {
+            symbol: id,
+            before: old.to_vec(),
+            after: new.to_vec(),
+        })
     });
     Some(changed.collect())
 }
