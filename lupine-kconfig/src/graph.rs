@@ -369,7 +369,7 @@ mod tests {
         let changes = consequences(&config, id("A"), b"n").unwrap();
         let names: Vec<&[u8]> = changes
             .iter()
-            .filter_map(|(id, _, _)| tree.name(*id))
+            .filter_map(|change| tree.name(change.symbol))
             .collect();
         assert_eq!(names, [b"A".as_slice(), b"B", b"D"]);
         let json = serde_json::to_string(&graph.around(&[id("D")], 1)).unwrap();
