@@ -190,8 +190,8 @@ pub enum SolveError {
 /// A requirement whose parts are known to the tree.
 #[derive(Clone, Debug)]
 pub(crate) struct Required {
-    symbol: SymbolId,
-    value: Vec<u8>,
+    pub(crate) symbol: SymbolId,
+    pub(crate) value: Vec<u8>,
 }
 
 /// Finds a configuration that has the required values and little else.
@@ -205,12 +205,22 @@ pub fn solve<'a>(
     tree: &'a Kconfig,
     requirements: &[Requirement],
 ) -> Result<Solution<'a>, SolveError> {
-    let required = requirements
-        .iter()
-        .map(|requirement| resolve(tree, requirement))
-        .collect::<Result<Vec<Required>, SolveError>>()?;
-    let base = smallest(tree);
-    let mut search = Search::new(&base, &required);
+    solve_from(&smallest(tree), requirements)
+}
+
+/// The same from another starting point: what `base` has stays, unless a requirement needs it to
+/// change. [`Solution::added`] is the set of changes.
+///
+/// # Errors
+///
+/// As for [`solve`].
+pub fn solve_from<'a>(
+    base: &Configuration<'a>,
+    requirements: &[Requirement],
+) -> Result<Solution<'a>, SolveError> {
+    let tree = base.tree();
+    let required = resolve_all(tree, requirements)?;
+    let mut search = Search::new(base, &required);
     match search.run() {
         Outcome::Found(config) => {
             let added = added(tree, &search, requirements);
@@ -220,7 +230,7 @@ pub fn solve<'a>(
             })
         }
         Outcome::TooHard(steps) => Err(SolveError::TooHard { steps }),
-        Outcome::Impossible => Err(minimal_conflict(&base, requirements, &required)),
+        Outcome::Impossible => Err(minimal_conflict(base, requirements, &required)),
     }
 }
 
@@ -229,6 +239,17 @@ fn smallest(tree: &Kconfig) -> Configuration<'_> {
     let mut config = Configuration::new(tree);
     config.set_all_new(Some(Tristate::No));
     config
+}
+
+/// Checks requirements against the tree.
+pub(crate) fn resolve_all(
+    tree: &Kconfig,
+    requirements: &[Requirement],
+) -> Result<Vec<Required>, SolveError> {
+    requirements
+        .iter()
+        .map(|requirement| resolve(tree, requirement))
+        .collect()
 }
 
 /// Checks a requirement against the tree.

@@ -16,5 +16,6 @@ mod perturbed;
 mod random;
 mod reference;
 mod run;
+mod solutions;
 mod suites;
 mod toolchain;

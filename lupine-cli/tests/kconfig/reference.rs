@@ -111,7 +111,6 @@ impl Kernel {
         let release = release(&tree);
         let conf = build_conf(&tree, &[]);
         Ok(Self {
-            version,
             tree,
             conf,
             release,

@@ -22,12 +22,23 @@ const ENDLESS: usize = 16 << 20;
 /// The variables of a run.
 pub(crate) type Environment = BTreeMap<String, OsString>;
 
-/// The `conf` under test: `lupine-conf`, or what `LUPINE_CONF` names.
-pub(crate) fn lupine_conf() -> PathBuf {
-    std::env::var_os("LUPINE_CONF").map_or_else(
-        || PathBuf::from(env!("CARGO_BIN_EXE_lupine-conf")),
-        PathBuf::from,
-    )
+/// The `conf` under test: `lupine-conf`, or what `LUPINE_CONF` names, as a file called `conf`.
+pub(crate) fn lupine_conf() -> &'static Path {
+    static PLACE: OnceLock<PathBuf> = OnceLock::new();
+    PLACE.get_or_init(|| {
+        let program = std::env::var_os("LUPINE_CONF").map_or_else(
+            || PathBuf::from(env!("CARGO_BIN_EXE_lupine-conf")),
+            PathBuf::from,
+        );
+        // Beside the built programs, where it is replaced and not left over again and again.
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("under-test");
+        fs::create_dir_all(&directory).unwrap();
+        let (conf, scratch) = (directory.join("conf"), directory.join("conf.new"));
+        drop(fs::remove_file(&scratch));
+        symlink(program, &scratch).unwrap();
+        fs::rename(&scratch, &conf).unwrap();
+        conf
+    })
 }
 
 /// What a run left behind.
@@ -207,13 +218,13 @@ impl Setting {
         differences: &mut Differences,
     ) {
         let got = self.run(lupine_conf(), runs);
-        differences.runs += runs.len() - expected.len();
-        if got.len() != expected.len() {
-            let text = "only one of the two writes without end\n";
-            differences.note(&format!("{} {runs:?}", kernel.release), text);
-        }
+        differences.runs += runs.len();
         for ((args, expected), got) in runs.iter().zip(expected).zip(&got) {
-            differences.runs += 1;
+            // `conf` asks for ever at the end of its input: ending instead, with an error and
+            // without another word, is wanted.
+            if expected.status < 0 && got.status != 0 && expected.stdout.starts_with(&got.stdout) {
+                continue;
+            }
             if let Some(text) = difference(expected, got) {
                 differences.note(&format!("{} {}", kernel.release, args.join(" ")), &text);
             }

@@ -8,7 +8,7 @@ use crate::expr::{Comparison, Expr, ExprId};
 use crate::kconfig::Kconfig;
 use crate::property::PropertyKind;
 use crate::symbol::{SymbolId, Tristate};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use Tristate::{Mod, No, Yes};
 
@@ -70,12 +70,15 @@ pub(super) struct Search<'a, 't> {
     open: Vec<ChoicePoint>,
     evaluations: usize,
     obstacles: Vec<String>,
+    /// Symbols that the base already selects against their dependencies.
+    unmet: BTreeSet<SymbolId>,
 }
 
 impl<'a, 't> Search<'a, 't> {
     pub(super) fn new(base: &'a Configuration<'t>, required: &'a [Required]) -> Self {
         let mut config = base.clone();
         let costs = Costs::new(&mut config);
+        let unmet = crate::prune::unmet(&mut config);
         Self {
             tree: base.tree(),
             base,
@@ -89,6 +92,7 @@ impl<'a, 't> Search<'a, 't> {
             open: Vec::new(),
             evaluations: 0,
             obstacles: Vec::new(),
+            unmet,
         }
     }
 
@@ -247,8 +251,7 @@ impl<'a, 't> Search<'a, 't> {
 
     /// A goal that led to the selection of `symbol`; none if the base selects it already.
     fn nearest(&self, symbol: SymbolId) -> Option<Goal> {
-        let (direct, reverse, _) = self.base.clone().dependencies(symbol);
-        if reverse > direct {
+        if self.unmet.contains(&symbol) {
             return None;
         }
         let last = self.decisions.values().next_back()?;
