@@ -5,6 +5,7 @@
  */
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/io.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -20,6 +21,19 @@ static inline unsigned long ticks(void)
 	return (unsigned long)hi << 32 | lo;
 }
 
+/*
+ * Straight to the serial port: the clock set-up that works with -icount leaves
+ * the driver without interrupts.
+ */
+static void report(const char *text)
+{
+	for (; *text; text++) {
+		while (!(inb(0x3fd) & 0x20))
+			;
+		outb((unsigned char)*text, 0x3f8);
+	}
+}
+
 #define MEASURE(result, call) do {				\
 	unsigned long best = ~0UL;				\
 	for (int r = 0; r < ROUNDS; r++) {			\
@@ -33,25 +47,32 @@ static inline unsigned long ticks(void)
 	(result) = (double)best / CALLS;			\
 } while (0)
 
-#define ROW(how, fn) do {						\
+#define ROW(line, how, fn) do {						\
 	double ppid, nosys, wr, empty;					\
 	MEASURE(empty, asm volatile("" : : : "memory"));		\
 	MEASURE(ppid, fn(SYS_getppid, 0, 0, 0, 0, 0, 0));		\
 	MEASURE(nosys, fn(1000, 0, 0, 0, 0, 0, 0));			\
 	MEASURE(wr, fn(SYS_write, fd, (long)"x", 1, 0, 0, 0));		\
-	dprintf(log, "<1>bench %s: getppid %.1f, enosys %.1f, write %.1f, empty loop %.1f\n",	\
-	       how, ppid, nosys, wr, empty);				\
+	snprintf(line, sizeof(line), "bench %s: getppid %.1f, enosys %.1f, write %.1f, empty loop %.1f\n",	\
+		 how, ppid, nosys, wr, empty);				\
 } while (0)
 
 void bench(int through_gate)
 {
+	char lines[2][160] = { "", "" };
 	int fd = open("/dev/null", O_WRONLY);
-	/* The kernel's log: its console needs no interrupts. */
-	int log = open("/dev/kmsg", O_WRONLY);
 
-	if (fd < 0 || log < 0)
-		printf("bench: no /dev/null or /dev/kmsg\n");
-	ROW(through_gate ? "cpl0-syscall" : "ring3-syscall", by_syscall);
+	if (fd < 0)
+		printf("bench: no /dev/null\n");
+	ROW(lines[0], through_gate ? "cpl0-syscall" : "ring3-syscall", by_syscall);
 	if (through_gate)
-		ROW("cpl0-gate", by_gate);
+		ROW(lines[1], "cpl0-gate", by_gate);
+	/* Only now: a task with an I/O bitmap has work on each exit. */
+	if (ioperm(0x3f8, 8, 1)) {
+		printf("%s%s", lines[0], lines[1]);
+		fflush(stdout);
+		return;
+	}
+	report(lines[0]);
+	report(lines[1]);
 }

@@ -48,11 +48,11 @@ static void catch(int sig, void (*fn)(int, siginfo_t *, void *), int flags)
 
 static int storm(void)
 {
-	struct itimerval every = { { 0, 500 }, { 0, 500 } };
+	struct itimerval every = { { 0, 1000 }, { 0, 1000 } };
 
 	catch(SIGALRM, handler, 0);
 	CHECK(!setitimer(ITIMER_REAL, &every, NULL));
-	while (count < 1500)
+	while (count < 500)
 		CHECK(sys0(SYS_getpid) > 0);
 	/* No frame shows the kernel's part of the way in or out. */
 	CHECK(!kernel_ips);
