@@ -9,7 +9,10 @@
     clippy::disallowed_methods,
     reason = "the tests run make, patch and QEMU, the reference implementations"
 )]
-#![allow(clippy::unwrap_used, reason = "a test helper that fails fails the test")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test helper that fails fails the test"
+)]
 #![allow(clippy::print_stderr, reason = "a test that cannot run says why")]
 
 use std::fmt::Write as _;
