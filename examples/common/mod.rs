@@ -19,15 +19,15 @@ use lupine::variant::Variant;
 use lupine::{Error, Lupine};
 
 /// `--kernel-src DIR|TARBALL` and `--variant VARIANT`.
-pub struct Args {
-    pub kernel_src: Option<PathBuf>,
-    pub variant: Variant,
+pub(crate) struct Args {
+    pub(crate) kernel_src: Option<PathBuf>,
+    pub(crate) variant: Variant,
     cancel: Cancel,
 }
 
 impl Args {
     /// A pipeline with the user's cache, bars, and Ctrl-C.
-    pub fn lupine(&self) -> Result<Lupine, Error> {
+    pub(crate) fn lupine(&self) -> Result<Lupine, Error> {
         let progress = lupine_cli::bars::for_stderr(false);
         Ok(Lupine::of_user()?
             .with_progress(progress)
@@ -36,7 +36,7 @@ impl Args {
 }
 
 /// Parses the arguments, runs the example, prints the error chain.
-pub fn main(run: impl FnOnce(&Args) -> Result<(), Error>) -> ExitCode {
+pub(crate) fn main(run: impl FnOnce(&Args) -> Result<(), Error>) -> ExitCode {
     let cancel = Cancel::on_signals().unwrap_or_default();
     let mut args = Args {
         kernel_src: None,
@@ -73,7 +73,7 @@ pub fn main(run: impl FnOnce(&Args) -> Result<(), Error>) -> ExitCode {
 }
 
 /// What was built, and from what.
-pub fn summary(
+pub(crate) fn summary(
     source: &KernelSource,
     needs: &Needs,
     config: &SpecialisedConfig,
@@ -108,7 +108,7 @@ pub fn summary(
 }
 
 /// The title of an HTML page.
-pub fn title(page: &[u8]) -> String {
+pub(crate) fn title(page: &[u8]) -> String {
     let page = String::from_utf8_lossy(page);
     let title = page
         .split("<title>")
