@@ -2,6 +2,8 @@
 //!
 //!     cargo run --release --example nginx [-- --kernel-src DIR|TARBALL --variant VARIANT]
 
+#![allow(clippy::print_stdout, reason = "examples print what they did")]
+
 #[path = "common/mod.rs"]
 mod common;
 

@@ -3,6 +3,8 @@
 //!
 //!     cargo run --release --example redis [-- --kernel-src DIR|TARBALL --variant VARIANT]
 
+#![allow(clippy::print_stdout, reason = "examples print what they did")]
+
 #[path = "common/mod.rs"]
 mod common;
 

@@ -44,5 +44,6 @@ pub mod vmm;
 
 pub use error::Error;
 pub use files::{copy_atomically, write_atomically};
-pub use pipeline::{Guest, Lupine, free_port};
+pub use pipeline::{Guest, Lupine};
 pub use process::probes;
+pub use vmm::free_port;

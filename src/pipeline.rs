@@ -202,13 +202,7 @@ impl Lupine {
     /// The user or group is not in the image, or the disk is full.
     pub fn rootfs(&self, image: &AppImage, variant: Variant) -> Result<Rootfs, Error> {
         let init: InitConfig = image.init(variant);
-        Ok(Rootfs::build(
-            image,
-            &init,
-            &self.cache,
-            &self.cancel,
-            self.progress(),
-        )?)
+        Rootfs::build(image, &init, &self.cache, &self.cancel, self.progress())
     }
 
     /// Stage 7: a running guest. `forwards` pairs host ports with guest ports.
@@ -307,13 +301,4 @@ impl Guest {
     pub fn vm(&mut self) -> &mut Vm {
         &mut self.vm
     }
-}
-
-/// A TCP port of this machine that nothing listens on.
-///
-/// # Errors
-/// There is none.
-pub fn free_port() -> std::io::Result<u16> {
-    let listener = std::net::TcpListener::bind(("127.0.0.1", 0))?;
-    Ok(listener.local_addr()?.port())
 }

@@ -1,4 +1,10 @@
 //! Bad input: a clear message, and nothing left behind.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a test that cannot be prepared fails, and skips loudly"
+)]
 
 use std::fs;
 use std::path::Path;

@@ -1,7 +1,6 @@
 //! Machines that boot a real kernel: how they get ready, and every way in which they fail.
 //!
-//! The kernel is the bzImage that `LUPINE_TEST_KERNEL` names; it needs the base options, INET,
-//! a virtio network and MULTIUSER. In CI the variable has to be set.
+//! The kernel is nginx's, or the bzImage that `LUPINE_TEST_KERNEL` names.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot be prepared fails")]
 
@@ -10,29 +9,29 @@ mod common;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use lupine::guest::init::HELLO_GREETING;
 use lupine::guest::{ByteString, InitConfig, Step};
-use lupine::process::{Cancel, ProcessError, Task, find_program};
+use lupine::process::{Cancel, ProcessError, Task};
 use lupine::vmm::{
     Accel, Drive, DriveMode, GuestExit, HealthCheck, Machine, Probe, Vm, VmError, free_port,
     http_get,
 };
 
+/// A kernel with the base options, INET, a virtio network and MULTIUSER: nginx's, which other
+/// tests build, too. `LUPINE_TEST_KERNEL` names another one.
 fn kernel() -> Option<PathBuf> {
-    let kernel = std::env::var_os("LUPINE_TEST_KERNEL").map(PathBuf::from);
-    let usable = kernel.filter(|_| {
-        ["qemu-system-x86_64", "mke2fs"]
-            .iter()
-            .all(|name| find_program(name).is_some())
-    });
-    assert!(
-        usable.is_some() || std::env::var_os("CI").is_none(),
-        "LUPINE_TEST_KERNEL is not set"
-    );
-    usable
+    static KERNEL: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let build = || {
+        if let Some(path) = std::env::var_os("LUPINE_TEST_KERNEL") {
+            return Some(path.into());
+        }
+        common::able(common::ALL).then(|| common::kernel_of("nginx").bzimage())
+    };
+    KERNEL.get_or_init(build).clone()
 }
 
 fn config(args: &[&str]) -> InitConfig {

@@ -1,5 +1,11 @@
 //! The boundaries of ARCHITECTURE.md, held by a machine.
 #![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a test that cannot be prepared fails, and skips loudly"
+)]
+#![allow(
     clippy::disallowed_methods,
     reason = "asks cargo for the dependency graph"
 )]

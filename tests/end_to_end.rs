@@ -1,6 +1,14 @@
 //! The whole path on real input: image, needs, configuration, kernel, root
 //! file system, boot, health check.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a test that cannot be prepared fails, and skips loudly"
+)]
 #![allow(clippy::disallowed_methods, reason = "asks e2fsck about the image")]
+
+mod common;
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -14,16 +22,7 @@ use lupine::variant::Variant;
 use lupine::vmm::GuestExit;
 use lupine::{Guest, Lupine, free_port};
 
-/// Whether the machine has what the path needs: a loud skip at home, an error
-/// in CI.
-fn able(purposes: &[Purpose]) -> bool {
-    let missing = host::require(purposes, &[]);
-    if let Err(missing) = &missing {
-        assert!(std::env::var("CI").as_deref() != Ok("true"), "{missing}");
-        eprintln!("SKIPPED: {missing}");
-    }
-    missing.is_ok()
-}
+use common::{ALL, able};
 
 /// Builds an application with the user's cache and boots it with one port
 /// forwarded.
@@ -55,13 +54,6 @@ fn check_file_system(rootfs: &Rootfs) {
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}");
 }
-
-const ALL: &[Purpose] = &[
-    Purpose::Kernel,
-    Purpose::DebianImage,
-    Purpose::Run,
-    Purpose::Test,
-];
 
 #[test]
 fn hello_greets_and_ends() {

@@ -1,4 +1,10 @@
 //! The binary as a user meets it: exit statuses, messages, help.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a test that cannot be prepared fails, and skips loudly"
+)]
 #![allow(clippy::disallowed_methods, reason = "runs the binary under test")]
 
 use std::path::Path;

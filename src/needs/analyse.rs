@@ -287,7 +287,7 @@ fn closure(
                         wrong = Some(AnalysisError::Elf {
                             file: place.clone(),
                             error,
-                        })
+                        });
                     }
                 }
             }

@@ -1,14 +1,24 @@
-//! Small root directories for tests of the guest.
-
-#![allow(clippy::unwrap_used, reason = "a test that cannot be prepared fails")]
+//! What tests of the guest share: tools, kernels, small root directories.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a test that cannot be prepared fails, and skips loudly"
+)]
+#![allow(dead_code, reason = "not each test file uses all")]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use lupine::Lupine;
 use lupine::guest::InitConfig;
 use lupine::guest::init::{CONFIG_PATH, HELLO, INIT, INIT_PATH};
+use lupine::host::{self, Purpose};
+use lupine::kernel::build::Kernel;
+use lupine::manifest::Manifest;
 use lupine::process::{Cancel, Task, find_program};
+use lupine::variant::Variant;
 
 /// Writes a root with the init, the hello program and a shell with what it needs.
 pub(crate) fn write_root(dir: &Path, config: &InitConfig) {
@@ -50,4 +60,34 @@ fn copy_program(dir: &Path, name: &str) {
 
 fn below(dir: &Path, path: &Path) -> PathBuf {
     dir.join(path.strip_prefix("/").unwrap())
+}
+
+/// What a test of the whole path needs of the machine.
+pub(crate) const ALL: &[Purpose] = &[
+    Purpose::Kernel,
+    Purpose::DebianImage,
+    Purpose::Run,
+    Purpose::Test,
+];
+
+/// Whether the machine has what a test needs: a loud skip at home, an error in CI.
+pub(crate) fn able(purposes: &[Purpose]) -> bool {
+    let missing = host::require(purposes, &[]);
+    if let Err(missing) = &missing {
+        assert!(std::env::var("CI").as_deref() != Ok("true"), "{missing}");
+        eprintln!("SKIPPED: {missing}");
+    }
+    missing.is_ok()
+}
+
+/// The kernel of a built-in application, from the user's cache.
+pub(crate) fn kernel_of(name: &str) -> Kernel {
+    let lupine = Lupine::of_user().unwrap();
+    let image = lupine.image(&Manifest::builtin(name).unwrap()).unwrap();
+    let needs = lupine.needs(&image).unwrap();
+    let source = lupine.kernel_source(None).unwrap();
+    let config = lupine
+        .specialise(&source, &needs, Variant::LupineNokml)
+        .unwrap();
+    lupine.kernel(&source, &config).unwrap()
 }
