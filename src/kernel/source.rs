@@ -294,6 +294,7 @@ fn unpack(
     cancel: &Cancel,
     progress: &dyn Progress,
 ) -> Result<(), SourceError> {
+    cancel.check()?;
     let file = File::open(tarball).map_err(io_error("open", tarball))?;
     let size = file.metadata().map_err(io_error("inspect", tarball))?.len();
     progress.stage("unpacking the kernel source", Some(size), Unit::Bytes);
