@@ -298,6 +298,7 @@ impl Session<'_> {
             self.line.clear();
             let indent = " ".repeat(self.indent - 1);
             let mut number = i64::from(count);
+            let mut answered = false;
             if count == 1 {
                 self.print(format!("{indent}choice[1]: 1\n").as_bytes());
             } else {
@@ -307,6 +308,7 @@ impl Session<'_> {
                     self.print(format!("{number}\n").as_bytes());
                 } else {
                     self.read_line()?;
+                    answered = true;
                     self.line = strip(&self.line).to_vec();
                     match self.line.first() {
                         Some(b'?') => {
@@ -322,7 +324,12 @@ impl Session<'_> {
                 }
             }
             let Some((child, member)) = self.member_at(node, number) else {
-                continue;
+                if answered {
+                    continue;
+                }
+                // Nobody is asked: the same would be printed for ever.
+                self.complain(b"\nerror: a choice has no visible member to take\n");
+                return Err(Failed);
             };
             if self.line.last() == Some(&b'?') {
                 self.help(child);

@@ -139,6 +139,23 @@ impl Configuration<'_> {
         None
     }
 
+    /// How visible a prompt is. Where a 6.1 choice is `y`, those of its tristate members that
+    /// could only be `m` are hidden.
+    pub(crate) fn prompt_visibility(
+        &mut self,
+        id: SymbolId,
+        condition: Option<ExprId>,
+    ) -> Tristate {
+        let value = self.expr_value(condition);
+        let symbol = self.tree.get(id);
+        let of_yes = |choice: SymbolId| self.states[choice.index()].tri == Yes;
+        let hidden = value == Mod
+            && self.tree.rules() == Rules::Linux6_1
+            && symbol.type_ == SymbolType::Tristate
+            && symbol.choice_symbol.is_some_and(of_yes);
+        if hidden { No } else { value }
+    }
+
     pub(crate) fn calculate_visibility(&mut self, id: SymbolId) {
         let tree = self.tree;
         let symbol = tree.get(id);
@@ -146,7 +163,7 @@ impl Configuration<'_> {
         for property in &symbol.properties {
             let property = tree.property(*property);
             if property.text.is_some() {
-                visible = visible.max(self.expr_value(property.condition));
+                visible = visible.max(self.prompt_visibility(id, property.condition));
             }
         }
         if visible == Mod && (symbol.type_ != SymbolType::Tristate || self.modules_value == No) {

@@ -108,10 +108,15 @@ impl Configuration<'_> {
         if known.visibility.is_some() && self.expr_value(known.visibility) == Tristate::No {
             return false;
         }
-        if let Some(symbol) = known.symbol {
-            self.calculate(symbol);
-        }
-        if self.expr_value(self.tree.property(prompt).condition) != Tristate::No {
+        let condition = self.tree.property(prompt).condition;
+        let visible = match known.symbol {
+            Some(symbol) => {
+                self.calculate(symbol);
+                self.prompt_visibility(symbol, condition)
+            }
+            None => self.expr_value(condition),
+        };
+        if visible != Tristate::No {
             return true;
         }
         let Some(symbol) = known.symbol else {

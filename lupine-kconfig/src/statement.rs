@@ -242,11 +242,14 @@ impl Loader<'_> {
                 self.add_property(PropertyKind::Choice, None, None);
             }
         }
-        self.tree.choices.push(Choice {
-            symbol,
-            node: self.current,
-            members: Vec::new(),
-        });
+        // In 6.1 a further block of a named choice adds members to the first.
+        if known.is_none() || self.rules() == Rules::Linux6_12 {
+            self.tree.choices.push(Choice {
+                symbol,
+                node: self.current,
+                members: Vec::new(),
+            });
+        }
     }
 
     fn option(&mut self, statement: Statement) -> Result<(), Stop> {

@@ -19,6 +19,9 @@ const LIMIT: &str = "300";
 /// Bytes of output after which a program is taken to write without end.
 const ENDLESS: usize = 16 << 20;
 
+/// The status of a program ended by a segmentation fault.
+const KILLED: i32 = 128 + 11;
+
 /// The variables of a run.
 pub(crate) type Environment = BTreeMap<String, OsString>;
 
@@ -52,6 +55,21 @@ pub(crate) struct Outcome {
     pub(crate) stderr: Vec<u8>,
     /// Every file of the working directory afterwards.
     pub(crate) files: BTreeMap<PathBuf, Vec<u8>>,
+}
+
+impl Outcome {
+    /// The same without the lines that show the contents of unrelated memory.
+    fn without_memory(&self) -> Self {
+        let lines = self.stderr.split_inclusive(|byte| *byte == b'\n');
+        let stderr = lines
+            .filter(|line| !line.starts_with(b"Oops! How to check "))
+            .collect::<Vec<_>>()
+            .concat();
+        Self {
+            stderr,
+            ..self.clone()
+        }
+    }
 }
 
 /// What is common to the runs of one comparison.
@@ -225,7 +243,14 @@ impl Setting {
             if expected.status < 0 && got.status != 0 && expected.stdout.starts_with(&got.stdout) {
                 continue;
             }
-            if let Some(text) = difference(expected, got) {
+            // 6.12 takes a member's choice for an expression when it checks some kinds of
+            // recursion: it reads unrelated memory, then prints it or is ended by a signal. The
+            // printed line is another one in each run; a run ended so has no result.
+            if expected.status == KILLED && got.status == 1 {
+                continue;
+            }
+            let expected = expected.without_memory();
+            if let Some(text) = difference(&expected, got) {
                 differences.note(&format!("{} {}", kernel.release, args.join(" ")), &text);
             }
         }
