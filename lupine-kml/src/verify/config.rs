@@ -105,6 +105,18 @@ pub const REQUIREMENTS: &[Requirement] = &[
         "EFI",
         "firmware calls run at low addresses in CPL 0, where programs do",
     ),
+    off(
+        "KEXEC_CORE",
+        "the code between two kernels runs at low addresses in CPL 0, where programs do",
+    ),
+    off(
+        "HIBERNATION",
+        "resuming restores page tables and stacks under programs in CPL 0",
+    ),
+    off(
+        "SUSPEND",
+        "waking up runs at low addresses in CPL 0, where programs do",
+    ),
     on(
         "KERNEL_MODE_LINUX",
         "the option itself; the kernel's configuration drops it silently if an option above is wrong",

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use iced_x86::{Code, Decoder, DecoderOptions, FlowControl, Instruction, OpKind};
+use iced_x86::{Code, Decoder, DecoderOptions, OpKind};
 use object::{Architecture, Object as _, ObjectSection as _, ObjectSymbol as _, SectionKind};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -15,15 +15,29 @@ use thiserror::Error;
 /// Where every kernel maps the gate, KASLR or not: the first slot of the fixmap.
 pub const GATE_ADDRESS: u64 = 0xffff_ffff_ff7f_f000;
 
-/// The page whose code the gate maps.
+/// The page that is mapped there; the kernel writes the gate into it at boot.
 pub const GATE_SYMBOL: &str = "kml_gate_page";
+
+/// Where the gate leads.
+const ENTRY_SYMBOL: &str = "entry_KML";
+
+/// The jump back to the program; the instruction before it must be the STI.
+const RETURN_SYMBOL: &str = "kml_return_jmp";
+
+/// `sti; jmp *%rcx`
+const STI_JMP: &[u8] = &[0xfb, 0xff, 0xe1];
 
 /// Symbols that a kernel with Kernel Mode Linux has, and what each is.
 pub const SYMBOLS: &[(&str, &str)] = &[
-    (GATE_SYMBOL, "the gate's code"),
+    (GATE_SYMBOL, "the page of the gate"),
+    (ENTRY_SYMBOL, "where the gate leads"),
     (
-        "kml_return_jmp",
+        RETURN_SYMBOL,
         "the jump that ends a fast return to a program",
+    ),
+    (
+        "kml_switch_stack",
+        "tells interrupted programs from the interrupted kernel",
     ),
 ];
 
@@ -34,7 +48,7 @@ pub struct VmlinuxReport {
     pub good: bool,
     /// Each symbol of [`SYMBOLS`].
     pub symbols: Vec<SymbolFinding>,
-    /// The gate's code, if its symbol is there.
+    /// The gate and the code on both its sides, if its symbol is there.
     pub gate: Option<GateFinding>,
     /// Whether the code that starts programs holds [`GATE_ADDRESS`] as a constant, to hand it out
     /// as `AT_SYSINFO`.
@@ -50,20 +64,20 @@ pub struct SymbolFinding {
     pub address: Option<u64>,
 }
 
-/// The code of the gate.
+/// The gate, and the code that it leads to and that leads back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GateFinding {
     /// Link address of the page.
     pub address: u64,
     /// Whether it starts a page, as it must to be mapped.
     pub page_aligned: bool,
-    /// Whether its first instruction is `cli`.
-    pub starts_with_cli: bool,
-    /// Bytes from its start to the jump that leaves it, inclusive; none if none was found.
-    pub length: Option<u64>,
-    /// Offsets of instructions relative to the instruction pointer: they go astray, since the
-    /// code runs at another address than it was linked for.
-    pub rip_relative: Vec<u64>,
+    /// Whether the entry is within the reach of the gate's near jump.
+    pub entry_reachable: bool,
+    /// Whether the entry starts with code.
+    pub entry_is_code: bool,
+    /// Whether the way back ends in `sti; jmp *%rcx`. No interrupt may come between the two: the
+    /// stack is the program's already.
+    pub return_is_whole: bool,
 }
 
 /// A file that cannot be judged.
@@ -107,7 +121,17 @@ pub fn verify_vmlinux(bytes: &[u8]) -> Result<VmlinuxReport, VmlinuxError> {
             address: address(name),
         })
         .collect();
-    let gate = address(GATE_SYMBOL).map(|at| gate(at, code_at(&file, at, 4096)));
+    let gate = address(GATE_SYMBOL).map(|page| GateFinding {
+        address: page,
+        page_aligned: page.is_multiple_of(4096),
+        entry_reachable: address(ENTRY_SYMBOL)
+            .is_some_and(|entry| i32::try_from(entry.wrapping_sub(GATE_ADDRESS) as i64).is_ok()),
+        entry_is_code: address(ENTRY_SYMBOL)
+            .is_some_and(|entry| starts_with_code(entry, code_at(&file, entry, 16))),
+        return_is_whole: address(RETURN_SYMBOL)
+            .and_then(|jump| jump.checked_sub(1))
+            .is_some_and(|sti| code_at(&file, sti, STI_JMP.len()) == STI_JMP),
+    });
     let starters = ["load_elf_binary", "create_elf_tables"];
     let gate_address_used = starters.iter().any(|name| {
         addresses.get(name.as_bytes()).is_some_and(|&(at, size)| {
@@ -129,10 +153,7 @@ pub fn verify_vmlinux(bytes: &[u8]) -> Result<VmlinuxReport, VmlinuxError> {
 impl GateFinding {
     /// Whether the code can work as a gate.
     pub fn is_good(&self) -> bool {
-        self.page_aligned
-            && self.starts_with_cli
-            && self.length.is_some()
-            && self.rip_relative.is_empty()
+        self.page_aligned && self.entry_reachable && self.entry_is_code && self.return_is_whole
     }
 }
 
@@ -153,40 +174,12 @@ fn code_at<'d>(file: &object::File<'d>, address: u64, length: usize) -> &'d [u8]
     &code[..code.len().min(length)]
 }
 
-fn gate(address: u64, code: &[u8]) -> GateFinding {
-    let mut found = GateFinding {
-        address,
-        page_aligned: address.is_multiple_of(4096),
-        starts_with_cli: false,
-        length: None,
-        rip_relative: Vec::new(),
-    };
+fn starts_with_code(address: u64, code: &[u8]) -> bool {
     let mut decoder = Decoder::with_ip(64, code, address, DecoderOptions::NONE);
-    let mut instruction = Instruction::default();
-    while decoder.can_decode() {
-        decoder.decode_out(&mut instruction);
-        if instruction.is_invalid() {
-            break;
-        }
-        let offset = instruction.ip() - address;
-        found.starts_with_cli |= offset == 0 && instruction.code() == Code::Cli;
-        // Jumps within the page move along with it; everything else must be absolute.
-        let leaves = |target: u64| target / 4096 != address / 4096;
-        let near = instruction.op_count() > 0 && instruction.op0_kind() == OpKind::NearBranch64;
-        if instruction.is_ip_rel_memory_operand()
-            || (near && leaves(instruction.near_branch_target()))
-        {
-            found.rip_relative.push(offset);
-        }
-        if matches!(
-            instruction.flow_control(),
-            FlowControl::UnconditionalBranch | FlowControl::IndirectBranch
-        ) {
-            found.length = Some(instruction.next_ip() - address);
-            break;
-        }
+    decoder.can_decode() && {
+        let first = decoder.decode();
+        !first.is_invalid() && first.code() != Code::Int3
     }
-    found
 }
 
 fn holds_constant(address: u64, code: &[u8], constant: u64) -> bool {
@@ -213,11 +206,14 @@ impl fmt::Display for VmlinuxReport {
         if let Some(gate) = &self.gate {
             let words = [
                 (!gate.page_aligned, "does not start a page"),
-                (!gate.starts_with_cli, "does not start with cli"),
-                (gate.length.is_none(), "never jumps to the kernel"),
                 (
-                    !gate.rip_relative.is_empty(),
-                    "has instructions relative to their address",
+                    !gate.entry_reachable,
+                    "cannot reach its entry by a near jump",
+                ),
+                (!gate.entry_is_code, "leads to no code"),
+                (
+                    !gate.return_is_whole,
+                    "is not left by `sti; jmp *%rcx`: interrupts would find a program's stack in the kernel",
                 ),
             ];
             for (_, word) in words.iter().filter(|(wrong, _)| *wrong) {
@@ -238,23 +234,24 @@ mod tests {
     use object::write::{Object, Symbol, SymbolSection};
     use object::{BinaryFormat, Endianness, SymbolFlags, SymbolKind, SymbolScope};
 
-    /// `cli; mov $0x202,%r11d; jmp *0xffffffff82000000`
-    const GATE: &[u8] = &[
-        0xfa, 0x41, 0xbb, 2, 2, 0, 0, 0xff, 0x24, 0x25, 0, 0, 0, 0x82,
-    ];
     /// `mov $0xffffffffff7ff000,%rax; ret`
     const LOAD: &[u8] = &[0x48, 0xc7, 0xc0, 0x00, 0xf0, 0x7f, 0xff, 0xc3];
 
-    /// An object file with code at the given names; the sections lie at address 0.
+    /// The upper 2 GiB, where the code of the kernel lies.
+    const TEXT: u64 = 0xffff_ffff_8120_0000;
+
+    /// An object file with code at the given names, each on a page of its own, linked at [`TEXT`].
     fn elf(code: &[(&str, &[u8])]) -> Vec<u8> {
         let mut object = Object::new(BinaryFormat::Elf, Architecture::X86_64, Endianness::Little);
         let section = object.section_id(object::write::StandardSection::Text);
         for (name, bytes) in code {
             let value = object.append_section_data(section, bytes, 4096);
+            // This name follows an instruction of one byte.
+            let into = u64::from(*name == "kml_return_jmp");
             object.add_symbol(Symbol {
                 name: name.as_bytes().to_vec(),
-                value,
-                size: bytes.len() as u64,
+                value: value + into,
+                size: bytes.len() as u64 - into,
                 kind: SymbolKind::Text,
                 scope: SymbolScope::Linkage,
                 weak: false,
@@ -262,31 +259,60 @@ mod tests {
                 flags: SymbolFlags::None,
             });
         }
-        object.write().unwrap()
+        linked(object.write().unwrap())
+    }
+
+    /// Moves the `.text` section and every symbol to [`TEXT`].
+    fn linked(mut file: Vec<u8>) -> Vec<u8> {
+        let (text, symbols) = {
+            let read = object::File::parse(&*file).unwrap();
+            let table = read.section_by_name(".symtab").unwrap();
+            let (at, size) = table.file_range().unwrap();
+            let text = read.section_by_name(".text").unwrap().index().0;
+            (text, (at, at + size))
+        };
+        let mut add = |at: usize| {
+            let old = u64::from_le_bytes(file[at..at + 8].try_into().unwrap());
+            file[at..at + 8].copy_from_slice(&(old + TEXT).to_le_bytes());
+        };
+        // e_shoff is at 40 of the file header, sh_addr at 16 of a section's, st_value at 8 of a symbol.
+        for symbol in (symbols.0..symbols.1).step_by(24).skip(1) {
+            add(symbol as usize + 8);
+        }
+        let headers = u64::from_le_bytes(file[40..48].try_into().unwrap()) as usize;
+        let at = headers + text * 64 + 16;
+        file[at..at + 8].copy_from_slice(&TEXT.to_le_bytes());
+        file
     }
 
     #[test]
     fn a_kernel_with_a_gate() {
         let file = elf(&[
-            ("kml_gate_page", GATE),
-            ("kml_return_jmp", &[0xff, 0xe1]),
+            ("kml_gate_page", &[0; 8]),
+            ("entry_KML", &[0x0f, 0x01, 0xf8]),
+            ("kml_return_jmp", &[0xfb, 0xff, 0xe1]),
+            ("kml_switch_stack", &[0x50]),
             ("load_elf_binary", LOAD),
         ]);
         let report = verify_vmlinux(&file).unwrap();
-        assert!(report.good, "{report}");
-        assert_eq!(report.gate.unwrap().length, Some(14));
+        assert!(report.good, "{report:?}\n{report}");
     }
 
     #[test]
     fn what_is_wrong_is_seen() {
-        // mov 0(%rip),%rax; jmp *%rax
-        let bad = [0x48, 0x8b, 0x05, 0, 0, 0, 0, 0xff, 0xe0];
-        let report = verify_vmlinux(&elf(&[("kml_gate_page", &bad)])).unwrap();
+        // A NOP between the STI and the jump.
+        let report = verify_vmlinux(&elf(&[
+            ("kml_gate_page", &[0; 8]),
+            ("entry_KML", &[0xcc]),
+            ("kml_return_jmp", &[0x90, 0xff, 0xe1]),
+        ]))
+        .unwrap();
         assert!(!report.good);
         assert!(!report.gate_address_used);
         let gate = report.gate.clone().unwrap();
-        assert_eq!((gate.starts_with_cli, gate.rip_relative), (false, vec![0]));
-        assert!(report.to_string().contains("missing: kml_return_jmp"));
+        assert!(gate.page_aligned && gate.entry_reachable);
+        assert!(!gate.entry_is_code && !gate.return_is_whole);
+        assert!(report.to_string().contains("missing: kml_switch_stack"));
         let stock = verify_vmlinux(&elf(&[("load_elf_binary", &[0xc3])])).unwrap();
         assert!(stock.gate.is_none() && !stock.good);
     }
