@@ -188,7 +188,7 @@ impl AppImage {
                 groups,
             });
         }
-        init.kml = variant.has_kml().then_some(guest::PR_SET_KML);
+        init.kml = variant.has_kml();
         init
     }
 
