@@ -24,6 +24,7 @@ fn run(args: &common::Args) -> Result<(), Error> {
     let image = lupine.image(&app)?;
     let needs = lupine.needs(&image)?;
     let source = lupine.kernel_source(args.kernel_src.as_deref())?;
+    let source = lupine.patch(source, args.variant)?;
     let config = lupine.specialise(&source, &needs, args.variant)?;
     let kernel = lupine.kernel(&source, &config)?;
     let rootfs = lupine.rootfs(&image, args.variant)?;

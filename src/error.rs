@@ -8,6 +8,7 @@ use crate::host::Missing;
 use crate::image::ImageError;
 use crate::kernel::build::BuildError;
 use crate::kernel::config::ConfigError;
+use crate::kernel::patch::PatchError;
 use crate::kernel::source::SourceError;
 use crate::kernel::toolchain::ToolchainError;
 use crate::manifest::ManifestError;
@@ -37,6 +38,9 @@ pub enum Error {
     /// The kernel source.
     #[error(transparent)]
     Source(#[from] SourceError),
+    /// The patched kernel source.
+    #[error(transparent)]
+    Patch(#[from] PatchError),
     /// The compiler and its companions.
     #[error(transparent)]
     Toolchain(#[from] ToolchainError),
@@ -92,6 +96,7 @@ impl Error {
                 Blame::Host
             }
             Error::Source(SourceError::NotFound { .. } | SourceError::Cache(_)) => Blame::Host,
+            Error::Patch(PatchError::Cache(_) | PatchError::Io { .. }) => Blame::Host,
             Error::Build(BuildError::DiskFull { .. } | BuildError::Cache(_)) => Blame::Host,
             Error::Rootfs(RootfsError::Cache(_)) => Blame::Host,
             _ => Blame::Input,

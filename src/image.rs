@@ -60,7 +60,7 @@ const HELLO_PATH: &str = "/hello";
 
 /// The largest file that analysis reads; a program or library beyond it is
 /// none that we could say anything about.
-const LARGEST_FILE: u64 = 1 << 30;
+pub(crate) const LARGEST_FILE: u64 = 1 << 30;
 
 impl AppImage {
     /// Opens the image that the manifest names, making it first where it is
@@ -188,7 +188,7 @@ impl AppImage {
                 groups,
             });
         }
-        init.kml = variant.has_kml().then_some(guest::PR_SET_KML);
+        init.kml = variant.has_kml();
         init
     }
 

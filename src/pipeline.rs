@@ -12,6 +12,7 @@ use crate::host::{self, Purpose};
 use crate::image::AppImage;
 use crate::kernel::build::{self, Kernel};
 use crate::kernel::config::{self, SpecialisedConfig};
+use crate::kernel::patch;
 use crate::kernel::source::{self, KernelSource};
 use crate::kernel::toolchain::{Compiler, Toolchain};
 use crate::manifest::{Check, Manifest};
@@ -147,7 +148,20 @@ impl Lupine {
         )?)
     }
 
-    /// Stage 4: the smallest configuration that meets base and needs.
+    /// Stage 4: the tree that the variant is built from: with the Kernel Mode
+    /// Linux patches where its application runs in kernel mode, else as it is.
+    ///
+    /// # Errors
+    /// There are no patches for the tree's version, or they do not fit it.
+    pub fn patch(&self, source: KernelSource, variant: Variant) -> Result<KernelSource, Error> {
+        if !variant.has_kml() {
+            return Ok(source);
+        }
+        let patched = patch::patched(&source, &self.cache, &self.cancel, self.progress())?;
+        Ok(patched)
+    }
+
+    /// Stage 5: the smallest configuration that meets base and needs.
     ///
     /// # Errors
     /// An option cannot have the value that it needs; the error names the
@@ -170,7 +184,7 @@ impl Lupine {
         Ok(config)
     }
 
-    /// Stage 5: the kernel.
+    /// Stage 6: the kernel.
     ///
     /// # Errors
     /// It does not compile, the disk is full, or the tree's own conf would
@@ -195,7 +209,7 @@ impl Lupine {
         Ok(Toolchain::detect(self.compiler, true, &self.cancel)?)
     }
 
-    /// Stage 6: the root file system: the image's files, our init and what it
+    /// Stage 7: the root file system: the image's files, our init and what it
     /// has to do.
     ///
     /// # Errors
@@ -205,7 +219,7 @@ impl Lupine {
         Rootfs::build(image, &init, &self.cache, &self.cancel, self.progress())
     }
 
-    /// Stage 7: a running guest. `forwards` pairs host ports with guest ports.
+    /// Stage 8: a running guest. `forwards` pairs host ports with guest ports.
     ///
     /// # Errors
     /// QEMU is not installed or a port is in use.

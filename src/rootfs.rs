@@ -15,6 +15,7 @@ use crate::guest::{InitConfig, InitConfigError};
 use crate::image::{AppImage, Listener, put};
 use crate::process::Cancel;
 use crate::progress::Progress;
+use crate::rewrite::{self, RewrittenFile};
 use crate::vmm::Machine;
 
 /// Why there is no root file system.
@@ -35,16 +36,27 @@ pub enum RootfsError {
 #[derive(Clone, Debug)]
 pub struct Rootfs {
     path: PathBuf,
+    rewritten: Vec<RewrittenFile>,
 }
 
 impl Rootfs {
     /// The name of the file.
     pub const FILE_NAME: &str = "rootfs.ext2";
 
+    /// What was rewritten in it, beside it in the cache.
+    const REWRITTEN_NAME: &str = "rewritten.json";
+
     /// The ext2 image.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The files that were to be rewritten for kernel mode, by path; none where
+    /// the application runs in user mode.
+    #[must_use]
+    pub fn rewritten(&self) -> &[RewrittenFile] {
+        &self.rewritten
     }
 
     /// Writes the image's files with init and its configuration, or finds them
@@ -61,15 +73,22 @@ impl Rootfs {
     ) -> Result<Rootfs, Error> {
         let conf = init.encode().map_err(RootfsError::from)?;
         let free = u64::from(image.manifest().machine.free_mib) << 20;
-        let key = DigestBuilder::new("rootfs-1")
+        let key = DigestBuilder::new("rootfs-2")
             .field("image", image.key().as_str().as_bytes())
             .field("init", INIT)
             .field("conf", &conf)
             .field("free", &free.to_le_bytes())
+            .field("rewriting", if init.kml { rewrite::VERSION } else { b"" })
             .finish();
         let waiting = || progress.message("another run is writing this root file system; waiting");
         let folder = cache.get_or_make(Kind::Rootfs, &key, cancel, &mut { waiting }, |dir| {
             let mut tree = image.fresh_tree(cancel, progress)?;
+            let rewritten = match init.kml {
+                true => rewrite::rewrite(image, &mut tree)?,
+                false => Vec::new(),
+            };
+            let record = serde_json::to_vec_pretty(&rewritten).map_err(std::io::Error::from)?;
+            std::fs::write(dir.join(Rootfs::REWRITTEN_NAME), record)?;
             put(&mut tree, INIT_PATH, 0o755, INIT)?;
             put(&mut tree, CONFIG_PATH, 0o600, &conf)?;
             if tree.lookup(&resolver()).is_none() {
@@ -90,7 +109,10 @@ impl Rootfs {
             }
             Ok::<(), Error>(())
         })?;
+        let record = std::fs::read(folder.join(Rootfs::REWRITTEN_NAME))?;
+        let rewritten = serde_json::from_slice(&record).map_err(std::io::Error::from)?;
         Ok(Rootfs {
+            rewritten,
             path: folder.join(Rootfs::FILE_NAME),
         })
     }

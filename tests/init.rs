@@ -101,9 +101,12 @@ fn a_program_runs_and_its_end_is_reported() {
 #[test]
 fn a_kernel_without_kernel_mode_programs_runs_them_in_user_mode() {
     let mut config = script("echo runs");
-    config.kml = Some(0x4b4d_4c00);
+    config.kml = true;
     let Some(output) = run(&config) else { return };
-    assert!(text(&output).contains("runs\n"), "{}", text(&output));
+    let text = text(&output);
+    assert!(text.contains("runs\n"), "{text}");
+    let skipped = "lupine-init: skipped enter kernel mode: ";
+    assert!(text.contains(skipped), "{text}");
 }
 
 #[test]

@@ -103,6 +103,15 @@ pub(crate) fn summary(
         "root         {:.0} MB, ext2",
         size(rootfs.path().to_owned()) as f64 / 1e6
     );
+    let rewritten = rootfs.rewritten();
+    if !rewritten.is_empty() {
+        let sites: usize = rewritten.iter().map(|file| file.rewritten).sum();
+        let native: usize = rewritten.iter().map(|file| file.native).sum();
+        println!(
+            "system calls {sites} sites rewritten in {} files, {native} native",
+            rewritten.iter().filter(|file| file.rewritten > 0).count()
+        );
+    }
     println!("reasons      {}", kernel.directory.display());
     println!();
 }

@@ -20,7 +20,7 @@
 //! | `cwd` | path | |
 //! | `user` | uid gid | |
 //! | `group` | gid | one supplementary group |
-//! | `kml` | option | `prctl(option, 1)` before the program, if the kernel knows it |
+//! | `kml` | | the program runs in kernel mode, if the kernel knows how |
 //! | `interactive` | | the program reads the console |
 //! | `end` | | |
 
@@ -56,10 +56,11 @@ pub struct InitConfig {
     /// Whom the program runs as; user and group 0 if absent.
     #[serde(default)]
     pub user: Option<User>,
-    /// The `prctl` option that asks the kernel to run the program in kernel mode. A kernel that
-    /// does not know it leaves the program in user mode.
+    /// Whether the program runs in kernel mode: init marks it by the `arch_prctl` option
+    /// `ARCH_KML_SET_EXEC` of Kernel Mode Linux. A kernel that does not know it leaves the program
+    /// in user mode, and init notes it on the console.
     #[serde(default)]
-    pub kml: Option<u32>,
+    pub kml: bool,
     /// Whether the program reads the console. Otherwise its standard input is empty, and an
     /// interrupt character (3) on the console asks it to end.
     #[serde(default)]
@@ -185,8 +186,8 @@ impl InitConfig {
                 put(&mut out, "group", &[&decimal(*group)])?;
             }
         }
-        if let Some(option) = self.kml {
-            put(&mut out, "kml", &[&decimal(option)])?;
+        if self.kml {
+            put(&mut out, "kml", &[])?;
         }
         if self.interactive {
             put(&mut out, "interactive", &[])?;
@@ -234,7 +235,7 @@ impl InitConfig {
                     };
                     config.user.as_mut().ok_or(unexpected)?.groups.push(gid);
                 }
-                b"kml" => config.kml = Some(fields.number()?),
+                b"kml" => config.kml = true,
                 b"interactive" => config.interactive = true,
                 _ => {
                     let step = Step::take(word, &mut fields)?.ok_or_else(|| {
@@ -336,7 +337,7 @@ mod tests {
             env in vec(text(), 0..8),
             cwd in option::of(text()),
             user in option::of(any::<(u32, u32, Vec<u32>)>()),
-            kml: Option<u32>,
+            kml: bool,
             interactive: bool,
         ) -> InitConfig {
             InitConfig {

@@ -4,6 +4,7 @@ pub mod base;
 pub mod build;
 pub mod config;
 pub mod objects;
+pub mod patch;
 pub mod source;
 pub mod toolchain;
 pub mod version;

@@ -130,6 +130,19 @@ pub fn analyse(files: &dyn Files, entry: &Entry) -> Result<Needs, AnalysisError>
     Ok(needs)
 }
 
+/// The files that the kernel and the dynamic loader map for an application:
+/// its program, the program's interpreter, its libraries.
+///
+/// # Errors
+/// Every [`AnalysisError`].
+pub fn loaded(files: &dyn Files, entry: &Entry) -> Result<BTreeSet<String>, AnalysisError> {
+    let (program, facts) = find_program(files, entry, &mut Needs::default())?;
+    let interpreter = facts.interpreter.clone();
+    let closure = closure(files, program, facts)?;
+    let mapped = closure.into_iter().map(|(file, _)| file);
+    Ok(mapped.chain(interpreter).collect())
+}
+
 fn add_configured(entry: &Entry, needs: &mut Needs) {
     if let Some(port) = entry.ports.first() {
         let what = format!("port {port} is exposed");
@@ -449,6 +462,15 @@ mod tests {
     fn a_shell_is_found_in_path_with_its_needs() {
         let needs = analyse(&Host, &entry("bash -c true")).unwrap();
         assert!(!needs.needs.is_empty());
+    }
+
+    #[test]
+    fn a_shell_loads_its_libraries_and_their_loader() {
+        let loaded = loaded(&Host, &entry("bash -c true")).unwrap();
+        for name in ["/bash", "/libc.so.6", "/ld-linux-x86-64.so.2"] {
+            let found = loaded.iter().filter(|path| path.ends_with(name)).count();
+            assert_eq!(found, 1, "{name} in {loaded:?}");
+        }
     }
 
     #[test]

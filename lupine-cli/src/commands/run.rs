@@ -29,6 +29,7 @@ pub(super) fn execute(session: &Session<'_>, args: &Run) -> Result<(), Failure> 
     let image = lupine.image(&manifest)?;
     let needs = lupine.needs(&image)?;
     let source = lupine.kernel_source(args.kernel.kernel_src.as_deref())?;
+    let source = lupine.patch(source, args.kernel.variant)?;
     let config = lupine.specialise(&source, &needs, args.kernel.variant)?;
     let kernel = lupine.kernel(&source, &config)?;
     let rootfs = lupine.rootfs(&image, args.kernel.variant)?;

@@ -52,6 +52,22 @@ static void set_identity(void)
 		       result == -ENOSYS ? "CONFIG_MULTIUSER" : NULL, result);
 }
 
+/* The mark outlives a change of user, which takes the right to set it, and is used up by exec. */
+static void ask_for_kernel_mode(void)
+{
+	enum { ARCH_KML_SET_EXEC = 0x6001 };
+	long result = sys(SYS_arch_prctl, ARCH_KML_SET_EXEC, 1);
+	if (result < 0) {
+		optional = 1;
+		failed("enter", "kernel mode", "CONFIG_KERNEL_MODE_LINUX", result);
+		optional = 0;
+	} else {
+		struct line line = { .used = 0 };
+		add(&line, "lupine-init: kernel mode");
+		print(&line);
+	}
+}
+
 static const char *search_path(void)
 {
 	for (size_t i = environment.count; i-- > 0;) {
@@ -110,6 +126,8 @@ __attribute__((noreturn)) static void become_program(u64 no_signals)
 		if (null > 0)
 			sys(SYS_close, null);
 	}
+	if (kernel_mode)
+		ask_for_kernel_mode();
 	set_identity();
 	error = directory ? sys(SYS_chdir, directory) : 0;
 	if (error < 0)
@@ -117,9 +135,6 @@ __attribute__((noreturn)) static void become_program(u64 no_signals)
 	enum { SIG_SETMASK = 2 };
 	sys(SYS_rt_sigprocmask, SIG_SETMASK, &no_signals, NULL, sizeof no_signals);
 	sys(SYS_umask, 022);
-	/* A kernel without the option refuses, and the program runs in user mode. */
-	if (kml_option >= 0)
-		sys(SYS_prctl, kml_option, 1, 0, 0, 0);
 	error = execute();
 	failure_status = error == -ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
 	failed("run", arguments.items[0],

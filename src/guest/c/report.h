@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
  * What init says on the console, each marker on a line of its own, for the program that watches:
+ *   lupine-init: kernel mode
  *   lupine-init: started
  *   lupine-init: exit status=N
  *   lupine-init: exit signal=N

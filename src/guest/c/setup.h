@@ -25,8 +25,7 @@ static u32 *groups;
 static size_t group_count, group_room;
 static char *directory;
 static long user = -1, group = -1;
-static long kml_option = -1;
-static int interactive;
+static int interactive, kernel_mode;
 
 static void *allocate(size_t size)
 {
@@ -149,7 +148,6 @@ static void do_rlimit(char **f)
 static void do_arg(char **f) { push(&arguments, f[0]); }
 static void do_env(char **f) { push(&environment, f[0]); }
 static void do_cwd(char **f) { directory = f[0]; }
-static void do_kml(char **f) { kml_option = number(f[0]); }
 
 /* user UID GID */
 static void do_user(char **f)
@@ -171,6 +169,13 @@ static void do_group(char **f)
 	groups[group_count++] = (u32)number(f[0]);
 }
 
+/* kml: the program runs in kernel mode, where the kernel has it */
+static void do_kml(char **f)
+{
+	(void)f;
+	kernel_mode = 1;
+}
+
 /* interactive: the program reads the console */
 static void do_interactive(char **f)
 {
@@ -190,7 +195,7 @@ static const struct {
 	{ "rlimit", 3, do_rlimit },   { "arg", 1, do_arg },
 	{ "env", 1, do_env },	      { "cwd", 1, do_cwd },
 	{ "user", 2, do_user },	      { "group", 1, do_group },
-	{ "kml", 1, do_kml },	      { "interactive", 0, do_interactive },
+	{ "kml", 0, do_kml },	      { "interactive", 0, do_interactive },
 };
 
 /* The field at *at, which moves past it; NULL where the configuration ends without one. */

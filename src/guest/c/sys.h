@@ -27,7 +27,7 @@ enum {
 	SYS_setsockopt = 54, SYS_fork = 57, SYS_execve = 59, SYS_exit = 60, SYS_wait4 = 61,
 	SYS_kill = 62, SYS_fcntl = 72, SYS_chdir = 80, SYS_mkdir = 83, SYS_symlink = 88,
 	SYS_setsid = 112, SYS_setgroups = 116, SYS_setresuid = 117, SYS_setresgid = 119,
-	SYS_rt_sigtimedwait = 128, SYS_mknod = 133, SYS_prctl = 157, SYS_sync = 162,
+	SYS_rt_sigtimedwait = 128, SYS_mknod = 133, SYS_arch_prctl = 158, SYS_sync = 162,
 	SYS_mount = 165, SYS_reboot = 169, SYS_sethostname = 170, SYS_pipe2 = 293,
 	SYS_prlimit64 = 302, SYS_setpgid = 109, SYS_umask = 95,
 };
