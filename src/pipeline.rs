@@ -216,13 +216,7 @@ impl Lupine {
     /// The user or group is not in the image, or the disk is full.
     pub fn rootfs(&self, image: &AppImage, variant: Variant) -> Result<Rootfs, Error> {
         let init: InitConfig = image.init(variant);
-        Ok(Rootfs::build(
-            image,
-            &init,
-            &self.cache,
-            &self.cancel,
-            self.progress(),
-        )?)
+        Rootfs::build(image, &init, &self.cache, &self.cancel, self.progress())
     }
 
     /// Stage 8: a running guest. `forwards` pairs host ports with guest ports.

@@ -300,7 +300,7 @@ fn closure(
                         wrong = Some(AnalysisError::Elf {
                             file: place.clone(),
                             error,
-                        })
+                        });
                     }
                 }
             }
