@@ -35,10 +35,7 @@ fn a_static_program_is_rewritten_for_the_variant_only() {
     assert_eq!(file.path, "/hello");
     assert!(file.rewritten > 0, "{file:?}");
     let written = read(&rootfs, "/hello");
-    assert_eq!(
-        verify(Some(HELLO), &written).unwrap().sites,
-        file.rewritten
-    );
+    assert_eq!(verify(Some(HELLO), &written).unwrap().sites, file.rewritten);
 
     // Found in the cache, and made again: the same.
     let again = lupine.rootfs(&image, Variant::Lupine).unwrap();

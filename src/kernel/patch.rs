@@ -183,3 +183,74 @@ fn copy_tree(
     progress.finish();
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::version::KernelVersion;
+    use crate::progress::Silent;
+
+    /// A tree that has nothing but a version.
+    fn tree(top: &Path, patchlevel: u32) -> KernelSource {
+        let makefile = format!("VERSION = 6\nPATCHLEVEL = {patchlevel}\nSUBLEVEL = 1\n");
+        fs::create_dir_all(top).unwrap();
+        fs::write(top.join("Makefile"), &makefile).unwrap();
+        KernelSource {
+            path: top.to_owned(),
+            version: KernelVersion::of_makefile(makefile.as_bytes()).unwrap(),
+            digest: Digest::of(makefile.as_bytes()),
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_patched_leaves_no_entry() {
+        let temp = tempfile::tempdir().unwrap();
+        let cache = Cache::at(temp.path().join("cache"));
+        let try_on = |patchlevel| {
+            let source = tree(&temp.path().join("tree"), patchlevel);
+            patched(&source, &cache, &Cancel::new(), &Silent).unwrap_err()
+        };
+        let unknown = try_on(99).to_string();
+        assert!(
+            unknown.contains("6.99.1") && unknown.contains("6.12"),
+            "{unknown}"
+        );
+        let rejected = try_on(12);
+        assert!(
+            matches!(rejected, PatchError::Rejected { .. }),
+            "{rejected}"
+        );
+        let left = fs::read_dir(temp.path().join("cache/trees")).unwrap();
+        let left: Vec<_> = left
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.is_dir())
+            .collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+
+    #[test]
+    fn a_copy_has_files_links_and_modes_but_no_history() {
+        use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+        let temp = tempfile::tempdir().unwrap();
+        let from = temp.path().join("from");
+        fs::create_dir_all(from.join("scripts/.git")).unwrap();
+        fs::create_dir_all(from.join(".git")).unwrap();
+        fs::write(from.join(".git/HEAD"), "x").unwrap();
+        let script = from.join("scripts/run");
+        fs::write(&script, "#!/bin/sh\n").unwrap();
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+        std::os::unix::fs::symlink("run", from.join("scripts/link")).unwrap();
+        for link in [false, true] {
+            let to = temp.path().join(format!("to-{link}"));
+            copy_tree(&from, &to, link, &Cancel::new(), &Silent).unwrap();
+            assert!(!to.join(".git").exists() && to.join("scripts/.git").is_dir());
+            let copy = fs::metadata(to.join("scripts/run")).unwrap();
+            assert_eq!(copy.mode() & 0o777, 0o755);
+            assert_eq!(copy.ino() == fs::metadata(&script).unwrap().ino(), link);
+            assert_eq!(
+                fs::read_link(to.join("scripts/link")).unwrap(),
+                Path::new("run")
+            );
+        }
+    }
+}

@@ -468,8 +468,8 @@ mod tests {
     fn a_shell_loads_its_libraries_and_their_loader() {
         let loaded = loaded(&Host, &entry("bash -c true")).unwrap();
         for name in ["/bash", "/libc.so.6", "/ld-linux-x86-64.so.2"] {
-            let found = loaded.iter().filter(|path| path.ends_with(name)).count();
-            assert_eq!(found, 1, "{name} in {loaded:?}");
+            let found = loaded.iter().any(|path| path.ends_with(name));
+            assert!(found, "{name} in {loaded:?}");
         }
     }
 
