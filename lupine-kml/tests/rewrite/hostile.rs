@@ -199,7 +199,7 @@ fn interesting(len: usize, place: usize, at: usize) -> usize {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: if std::env::var_os("LUPINE_TEST_ALL").is_some() { 300 } else { 60 }, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn damaged_files_never_panic(changes in prop::collection::vec((any::<usize>(), any::<usize>(), prop_oneof![any::<u64>(), Just(0), Just(u64::MAX), 0u64..0x40000]), 1..12), width in 1usize..9) {
