@@ -26,17 +26,16 @@ use common::{ALL, able};
 
 /// Builds an application with the user's cache and boots it with one port
 /// forwarded.
-fn boot(name: &str, port: Option<u16>) -> (Guest, u16) {
+fn boot(name: &str, variant: Variant, port: Option<u16>) -> (Guest, u16) {
     let lupine = Lupine::of_user().unwrap().with_cancel(Cancel::new());
     let app = Manifest::builtin(name).unwrap();
     let image = lupine.image(&app).unwrap();
     let needs = lupine.needs(&image).unwrap();
     let source = lupine.kernel_source(None).unwrap();
-    let config = lupine
-        .specialise(&source, &needs, Variant::LupineNokml)
-        .unwrap();
+    let source = lupine.patch(source, variant).unwrap();
+    let config = lupine.specialise(&source, &needs, variant).unwrap();
     let kernel = lupine.kernel(&source, &config).unwrap();
-    let rootfs = lupine.rootfs(&image, Variant::LupineNokml).unwrap();
+    let rootfs = lupine.rootfs(&image, variant).unwrap();
     check_file_system(&rootfs);
     let host = free_port().unwrap();
     let forwards: Vec<(u16, u16)> = port.map(|guest| (host, guest)).into_iter().collect();
@@ -60,7 +59,7 @@ fn hello_greets_and_ends() {
     if !able(&[Purpose::Kernel, Purpose::Run, Purpose::Test]) {
         return;
     }
-    let (mut guest, _) = boot("hello", None);
+    let (mut guest, _) = boot("hello", Variant::LupineNokml, None);
     let mut lines = Vec::new();
     guest.wait_ready(|line| lines.push(line.to_vec())).unwrap();
     assert_eq!(guest.wait(|_| {}).unwrap(), GuestExit::Status(0));
@@ -71,7 +70,7 @@ fn nginx_answers_with_its_page() {
     if !able(ALL) {
         return;
     }
-    let (mut guest, _) = boot("nginx", Some(80));
+    let (mut guest, _) = boot("nginx", Variant::LupineNokml, Some(80));
     guest.wait_ready(|_| {}).unwrap();
     let page = guest.get(80, "/").unwrap();
     assert_eq!(page.status, 200);
@@ -82,11 +81,26 @@ fn nginx_answers_with_its_page() {
 }
 
 #[test]
+fn nginx_answers_in_kernel_mode() {
+    if !able(ALL) {
+        return;
+    }
+    let (mut guest, _) = boot("nginx", Variant::Lupine, Some(80));
+    let mut lines = Vec::new();
+    guest.wait_ready(|line| lines.push(line.to_vec())).unwrap();
+    let page = guest.get(80, "/").unwrap();
+    assert_eq!(page.status, 200);
+    let said = lines.iter().any(|line| line == b"lupine-init: kernel mode");
+    assert!(said, "{}", String::from_utf8_lossy(&lines.join(&b'\n')));
+    guest.stop().unwrap();
+}
+
+#[test]
 fn redis_keeps_a_value() {
     if !able(ALL) {
         return;
     }
-    let (mut guest, port) = boot("redis", Some(6379));
+    let (mut guest, port) = boot("redis", Variant::LupineNokml, Some(6379));
     guest.wait_ready(|_| {}).unwrap();
     let mut redis = TcpStream::connect(("127.0.0.1", port)).unwrap();
     redis
