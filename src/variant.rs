@@ -12,9 +12,9 @@ use thiserror::Error;
 #[serde(rename_all = "kebab-case")]
 pub enum Variant {
     /// Specialised, and the application runs in kernel mode.
+    #[default]
     Lupine,
     /// Specialised, the application in user mode.
-    #[default]
     LupineNokml,
 }
 

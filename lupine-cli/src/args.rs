@@ -104,7 +104,7 @@ pub struct KernelArgs {
     pub compiler: CompilerArg,
 }
 
-const DEFAULT_VARIANT: &str = "lupine-nokml";
+const DEFAULT_VARIANT: &str = "lupine";
 
 /// The compiler as typed.
 #[derive(Clone, Copy, Debug, ValueEnum)]

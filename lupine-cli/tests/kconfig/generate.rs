@@ -47,7 +47,7 @@ pub(crate) fn generate(version: Version, seed: u64) -> Generated {
         next: 0,
         choices: 0,
         text: String::new(),
-        backward_only: seed % 8 != 0,
+        backward_only: !seed.is_multiple_of(8),
         choice: None,
     };
     if writer.random.chance(70) {
