@@ -120,7 +120,8 @@ fn every_defconfig(version: Version, skip: usize, step: usize) {
             );
         }
     }
-    assert!(count >= 20, "only {count} defconfigs");
+    // A sample of one in sixty still has one of most architectures.
+    assert!(count >= 12, "only {count} defconfigs");
     differences.finish(2 * count);
 }
 
