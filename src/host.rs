@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use crate::process;
+
 /// What a tool is used for; a stage names what it needs by this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -223,17 +225,13 @@ impl Tool {
 /// user's `PATH` may lack (`/usr/sbin`, `/sbin`).
 #[must_use]
 pub fn find_program(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
     let system = ["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin"];
-    std::env::split_paths(&path)
-        .chain(system.iter().map(PathBuf::from))
-        .map(|dir| dir.join(name))
-        .find(|candidate| is_executable(candidate))
-}
-
-fn is_executable(path: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt as _;
-    std::fs::metadata(path).is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
+    let in_system = || {
+        system
+            .iter()
+            .find_map(|dir| process::find_program(format!("{dir}/{name}")))
+    };
+    process::find_program(name).or_else(in_system)
 }
 
 /// Tools that a stage lacks, with the line that installs them.
