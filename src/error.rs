@@ -1,5 +1,7 @@
 //! The pipeline's error: whichever stage failed.
 
+use std::io;
+
 use thiserror::Error;
 
 use crate::cache::CacheError;
@@ -58,7 +60,7 @@ pub enum Error {
     Vm(#[from] VmError),
     /// A file or a connection of the caller's own.
     #[error(transparent)]
-    Io(#[from] std::io::Error),
+    Io(#[from] io::Error),
     /// A stage's tools are not installed.
     #[error("{0}")]
     Missing(Missing),
@@ -80,9 +82,39 @@ pub enum Blame {
 }
 
 impl Error {
+    /// Whether a full disk, or a full quota, is behind it, whichever stage met
+    /// it.
+    #[must_use]
+    pub fn disk_is_full(&self) -> bool {
+        if let Error::Build(BuildError::DiskFull { .. }) = self {
+            return true;
+        }
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(self);
+        while let Some(error) = cause {
+            if let Some(error) = error.downcast_ref::<io::Error>()
+                && matches!(
+                    error.kind(),
+                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+                )
+            {
+                return true;
+            }
+            if let Some(DebianError::Failed { tail, .. }) = error.downcast_ref()
+                && tail.contains("No space left on device")
+            {
+                return true;
+            }
+            cause = error.source();
+        }
+        false
+    }
+
     /// Whose fault it is.
     #[must_use]
     pub fn blame(&self) -> Blame {
+        if self.disk_is_full() {
+            return Blame::Host;
+        }
         match self {
             Error::Vm(error) => match error {
                 VmError::PortInUse { .. }
@@ -97,7 +129,7 @@ impl Error {
             }
             Error::Source(SourceError::NotFound { .. } | SourceError::Cache(_)) => Blame::Host,
             Error::Patch(PatchError::Cache(_) | PatchError::Io { .. }) => Blame::Host,
-            Error::Build(BuildError::DiskFull { .. } | BuildError::Cache(_)) => Blame::Host,
+            Error::Build(BuildError::Cache(_)) => Blame::Host,
             Error::Rootfs(RootfsError::Cache(_)) => Blame::Host,
             _ => Blame::Input,
         }
@@ -115,5 +147,20 @@ mod tests {
             Blame::Input
         );
         assert_eq!(Error::Cache(CacheError::NoHome).blame(), Blame::Host);
+    }
+
+    #[test]
+    fn a_full_disk_is_the_machines_whichever_stage_meets_it() {
+        let write = |kind: io::ErrorKind| SourceError::Io {
+            action: "write",
+            path: "tree".into(),
+            source: kind.into(),
+        };
+        let full = Error::from(write(io::ErrorKind::StorageFull));
+        assert!(full.disk_is_full());
+        assert_eq!(full.blame(), Blame::Host);
+        let other = Error::from(write(io::ErrorKind::PermissionDenied));
+        assert!(!other.disk_is_full());
+        assert_eq!(other.blame(), Blame::Input);
     }
 }

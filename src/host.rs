@@ -221,11 +221,11 @@ impl Tool {
     }
 }
 
-/// The program of that name on `PATH`, else in the system folders that a
-/// user's `PATH` may lack (`/usr/sbin`, `/sbin`).
+/// The program of that name on `PATH`, else in the administrator's folders,
+/// which a user's `PATH` may lack (e2fsck is there).
 #[must_use]
 pub fn find_program(name: &str) -> Option<PathBuf> {
-    let system = ["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin"];
+    let system = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
     let in_system = || {
         system
             .iter()

@@ -15,7 +15,7 @@ use crate::kernel::config::{self, SpecialisedConfig};
 use crate::kernel::patch;
 use crate::kernel::source::{self, KernelSource};
 use crate::kernel::toolchain::{Compiler, Toolchain};
-use crate::manifest::{Check, Manifest};
+use crate::manifest::{Check, ImageSource, Manifest};
 use crate::needs::{self, Needs};
 use crate::process::Cancel;
 use crate::progress::{Progress, Silent};
@@ -105,6 +105,25 @@ impl Lupine {
         Ok(vmm::choose_accel(Some(&memo), &self.cancel)?)
     }
 
+    /// Asks for the tools of the whole path at once, to be told of a missing
+    /// one before minutes have gone into the first stages. Each stage asks for
+    /// its own all the same.
+    ///
+    /// # Errors
+    /// Tools are not installed; the error has the line that installs them.
+    pub fn require_tools(
+        &self,
+        manifest: &Manifest,
+        kernel_source: Option<&Path>,
+    ) -> Result<(), Error> {
+        Toolchain::require(self.compiler, kernel_source.is_some())?;
+        let mut purposes = vec![Purpose::Run];
+        if matches!(manifest.image, ImageSource::Debian { .. }) {
+            purposes.push(Purpose::DebianImage);
+        }
+        host::require(&purposes, &[]).map_err(Error::Missing)
+    }
+
     /// Stage 1: the application's files and configuration.
     ///
     /// # Errors
@@ -130,8 +149,11 @@ impl Lupine {
     /// is `None`.
     ///
     /// # Errors
-    /// There is none, or it is not a clean kernel tree.
+    /// There is none, it is not a clean kernel tree, or the tools that build it
+    /// are not installed.
     pub fn kernel_source(&self, path: Option<&Path>) -> Result<KernelSource, Error> {
+        // Unpacking takes long: first see whether anything can be built.
+        Toolchain::require(self.compiler, path.is_some())?;
         let packaged;
         let path = match path {
             Some(path) => path,

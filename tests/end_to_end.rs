@@ -22,7 +22,7 @@ use lupine::variant::Variant;
 use lupine::vmm::GuestExit;
 use lupine::{Guest, Lupine, free_port};
 
-use common::{ALL, able};
+use common::{ALL, able, asked_for_all};
 
 /// Builds an application with the user's cache and boots it with one port
 /// forwarded.
@@ -54,15 +54,19 @@ fn check_file_system(rootfs: &Rootfs) {
     assert!(output.status.success(), "{text}");
 }
 
-#[test]
-fn hello_greets_and_ends() {
-    if !able(&[Purpose::Kernel, Purpose::Run, Purpose::Test]) {
-        return;
+/// The default variant always; the other one is built from another tree, which takes as long
+/// again.
+fn variants() -> &'static [Variant] {
+    if asked_for_all() {
+        &[Variant::Lupine, Variant::LupineNokml]
+    } else {
+        &[Variant::Lupine]
     }
-    let (mut guest, _) = boot("hello", Variant::LupineNokml, None);
-    let mut lines = Vec::new();
-    guest.wait_ready(|line| lines.push(line.to_vec())).unwrap();
-    assert_eq!(guest.wait(|_| {}).unwrap(), GuestExit::Status(0));
+}
+
+/// Whether the guest's init said that the program runs in kernel mode.
+fn in_kernel_mode(lines: &[Vec<u8>]) -> bool {
+    lines.iter().any(|line| line == b"lupine-init: kernel mode")
 }
 
 #[test]
@@ -70,29 +74,37 @@ fn nginx_answers_with_its_page() {
     if !able(ALL) {
         return;
     }
-    let (mut guest, _) = boot("nginx", Variant::LupineNokml, Some(80));
-    guest.wait_ready(|_| {}).unwrap();
-    let page = guest.get(80, "/").unwrap();
-    assert_eq!(page.status, 200);
-    let text = String::from_utf8_lossy(&page.body);
-    assert!(text.contains("Welcome to nginx"), "{text}");
-    assert_eq!(guest.get(80, "/no-such-page").unwrap().status, 404);
-    guest.stop().unwrap();
+    for &variant in variants() {
+        let (mut guest, _) = boot("nginx", variant, Some(80));
+        let mut lines = Vec::new();
+        guest.wait_ready(|line| lines.push(line.to_vec())).unwrap();
+        let page = guest.get(80, "/").unwrap();
+        assert_eq!(page.status, 200);
+        let text = String::from_utf8_lossy(&page.body);
+        assert!(text.contains("Welcome to nginx"), "{text}");
+        assert_eq!(guest.get(80, "/no-such-page").unwrap().status, 404);
+        assert_eq!(
+            in_kernel_mode(&lines),
+            variant.has_kml(),
+            "{}",
+            String::from_utf8_lossy(&lines.join(&b'\n'))
+        );
+        guest.stop().unwrap();
+    }
 }
 
 #[test]
-fn nginx_answers_in_kernel_mode() {
-    if !able(ALL) {
+fn hello_greets_and_ends() {
+    if !able(&[Purpose::Kernel, Purpose::Run, Purpose::Test]) {
         return;
     }
-    let (mut guest, _) = boot("nginx", Variant::Lupine, Some(80));
-    let mut lines = Vec::new();
-    guest.wait_ready(|line| lines.push(line.to_vec())).unwrap();
-    let page = guest.get(80, "/").unwrap();
-    assert_eq!(page.status, 200);
-    let said = lines.iter().any(|line| line == b"lupine-init: kernel mode");
-    assert!(said, "{}", String::from_utf8_lossy(&lines.join(&b'\n')));
-    guest.stop().unwrap();
+    for &variant in variants() {
+        let (mut guest, _) = boot("hello", variant, None);
+        let mut lines = Vec::new();
+        guest.wait_ready(|line| lines.push(line.to_vec())).unwrap();
+        assert_eq!(guest.wait(|_| {}).unwrap(), GuestExit::Status(0));
+        assert_eq!(in_kernel_mode(&lines), variant.has_kml());
+    }
 }
 
 #[test]
@@ -100,14 +112,16 @@ fn redis_keeps_a_value() {
     if !able(ALL) {
         return;
     }
-    let (mut guest, port) = boot("redis", Variant::LupineNokml, Some(6379));
-    guest.wait_ready(|_| {}).unwrap();
-    let mut redis = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    redis
-        .write_all(b"SET unikernel lupine\r\nGET unikernel\r\nQUIT\r\n")
-        .unwrap();
-    let mut answer = String::new();
-    redis.read_to_string(&mut answer).unwrap();
-    assert_eq!(answer, "+OK\r\n$6\r\nlupine\r\n+OK\r\n");
-    guest.stop().unwrap();
+    for &variant in variants() {
+        let (mut guest, port) = boot("redis", variant, Some(6379));
+        guest.wait_ready(|_| {}).unwrap();
+        let mut redis = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        redis
+            .write_all(b"SET unikernel lupine\r\nGET unikernel\r\nQUIT\r\n")
+            .unwrap();
+        let mut answer = String::new();
+        redis.read_to_string(&mut answer).unwrap();
+        assert_eq!(answer, "+OK\r\n$6\r\nlupine\r\n+OK\r\n");
+        guest.stop().unwrap();
+    }
 }

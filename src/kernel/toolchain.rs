@@ -51,17 +51,13 @@ pub struct Toolchain {
 }
 
 impl Toolchain {
-    /// Finds the tools and asks them who they are. `has_source` says that the
+    /// Looks for the tools without starting them. `has_source` says that the
     /// user named a kernel source, so that no package of one is missed.
     ///
     /// # Errors
     /// [`ToolchainError::Missing`] with everything that lacks at once and the
     /// line that installs it.
-    pub fn detect(
-        compiler: Compiler,
-        has_source: bool,
-        cancel: &Cancel,
-    ) -> Result<Toolchain, ToolchainError> {
+    pub fn require(compiler: Compiler, has_source: bool) -> Result<(), ToolchainError> {
         let mut except: Vec<&str> = Vec::new();
         if has_source {
             except.push("kernel source");
@@ -69,7 +65,20 @@ impl Toolchain {
         if compiler == Compiler::Clang {
             except.extend(["gcc", "ld"]);
         }
-        host::require(&[Purpose::Kernel], &except).map_err(ToolchainError::Missing)?;
+        host::require(&[Purpose::Kernel], &except).map_err(ToolchainError::Missing)
+    }
+
+    /// Finds the tools, as [`Toolchain::require`] does, and asks them who they
+    /// are.
+    ///
+    /// # Errors
+    /// [`ToolchainError::Missing`], or a tool does not run.
+    pub fn detect(
+        compiler: Compiler,
+        has_source: bool,
+        cancel: &Cancel,
+    ) -> Result<Toolchain, ToolchainError> {
+        Toolchain::require(compiler, has_source)?;
         let first_line = |program: &str| -> Result<String, ToolchainError> {
             let task = Task::new(program).arg("--version").env("LC_ALL", "C");
             let output = task.run_checked(cancel)?;

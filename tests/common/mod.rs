@@ -80,14 +80,19 @@ pub(crate) fn able(purposes: &[Purpose]) -> bool {
     missing.is_ok()
 }
 
-/// The kernel of a built-in application, from the user's cache.
+/// Whether the slow tests were asked for, too.
+pub(crate) fn asked_for_all() -> bool {
+    std::env::var_os("LUPINE_TEST_ALL").is_some()
+}
+
+/// The kernel of a built-in application, of the default variant, from the user's cache.
 pub(crate) fn kernel_of(name: &str) -> Kernel {
     let lupine = Lupine::of_user().unwrap();
     let image = lupine.image(&Manifest::builtin(name).unwrap()).unwrap();
     let needs = lupine.needs(&image).unwrap();
+    let variant = Variant::default();
     let source = lupine.kernel_source(None).unwrap();
-    let config = lupine
-        .specialise(&source, &needs, Variant::LupineNokml)
-        .unwrap();
+    let source = lupine.patch(source, variant).unwrap();
+    let config = lupine.specialise(&source, &needs, variant).unwrap();
     lupine.kernel(&source, &config).unwrap()
 }

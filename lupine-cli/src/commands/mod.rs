@@ -86,6 +86,10 @@ pub fn execute(cli: Cli) -> ExitCode {
     }
 }
 
+const FULL_DISK: &str = "
+The disk is full. A kernel's source and objects take about 3 GB: free some space, or name a
+directory on another disk by --cache or LUPINE_CACHE.";
+
 fn report(failure: &Failure, cancelled: bool) -> ExitCode {
     if cancelled {
         complain("cancelled");
@@ -100,6 +104,11 @@ fn report(failure: &Failure, cancelled: bool) -> ExitCode {
             text.push_str(&format!("\n  because: {words}"));
         }
         cause = error.source();
+    }
+    if let Failure::Pipeline(error) = failure
+        && error.disk_is_full()
+    {
+        text.push_str(FULL_DISK);
     }
     complain(&text);
     ExitCode::from(failure.status())

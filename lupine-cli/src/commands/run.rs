@@ -26,6 +26,7 @@ pub(super) fn execute(session: &Session<'_>, args: &Run) -> Result<(), Failure> 
             manifest.machine.ports.push(*guest);
         }
     }
+    lupine.require_tools(&manifest, args.kernel.kernel_src.as_deref())?;
     let image = lupine.image(&manifest)?;
     let needs = lupine.needs(&image)?;
     let source = lupine.kernel_source(args.kernel.kernel_src.as_deref())?;
