@@ -394,15 +394,13 @@ fn flags_live(code: &Code<'_>, after: u64) -> bool {
 
 /// An indirect jump of the function whose table was not found.
 fn unknown_targets(code: &Code<'_>, span: Span) -> Option<u64> {
-    let known = || {
-        code.tables
-            .values()
-            .any(|targets| targets.iter().any(|t| (span.start..span.end).contains(t)))
-    };
+    if code.has_table(span) {
+        return None;
+    }
     code.indirect
         .range(span.start..span.end)
         .copied()
-        .find(|jump| is_table_jump(code, *jump) && !known())
+        .find(|jump| is_table_jump(code, *jump))
 }
 
 /// Whether an indirect jump picks its target from a table (a switch, a computed goto), other than a tail call.
@@ -454,8 +452,10 @@ fn retarget(code: &Code<'_>, site: u64, pads: &mut Pads) -> Vec<(Instruction, Op
         end: site,
     });
     let near = Span {
-        start: span.start.min(site.saturating_sub(0x200)),
-        end: span.end.max(site + 0x200),
+        start: span
+            .start
+            .clamp(site.saturating_sub(0x8000), site.saturating_sub(0x200)),
+        end: span.end.clamp(site + 0x200, site + 0x8000),
     };
     let mut out = Vec::new();
     for one in code.instructions(near) {

@@ -5,7 +5,7 @@
 //! relocations, by jump tables) are tried first: a trace that runs into something that no compiler emits is
 //! dropped, and with it every claim that these bytes are code.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use crate::scan::abi as elf;
 use iced_x86::{Code as Op, Decoder, DecoderOptions, FlowControl, Instruction, OpKind, Register};
@@ -30,6 +30,17 @@ impl Bits {
     }
     fn get(&self, at: usize) -> bool {
         self.0.get(at / 64).is_some_and(|w| w >> (at % 64) & 1 != 0)
+    }
+    /// The first set bit at `at` or behind.
+    fn next(&self, at: usize) -> Option<usize> {
+        let (index, mask) = (at / 64, u64::MAX << (at % 64));
+        let first = self.0.get(index)? & mask;
+        let rest = || Some((index + 1, *self.0.get(index + 1)?));
+        let mut word = if first != 0 { (index, first) } else { rest()? };
+        while word.1 == 0 {
+            word = (word.0 + 1, *self.0.get(word.0 + 1)?);
+        }
+        Some(word.0 * 64 + word.1.trailing_zeros() as usize)
     }
 }
 
@@ -67,8 +78,12 @@ pub(crate) struct Code<'a> {
     /// Code addresses that relocations or data hold.
     pointed: BTreeSet<u64>,
     data_references: BTreeSet<u64>,
-    /// Jump tables: address of the table, targets.
-    pub(crate) tables: BTreeMap<u64, Vec<u64>>,
+    /// Addresses from where no code follows.
+    rejected: HashSet<u64>,
+    /// Targets of all jump tables, ascending.
+    table_targets: Vec<u64>,
+    /// Not all jump tables were read: there were more entries than a file of this length can hold.
+    tables_left: bool,
 }
 
 enum Trust {
@@ -94,7 +109,9 @@ impl<'a> Code<'a> {
             referenced: BTreeMap::new(),
             pointed: BTreeSet::new(),
             data_references: BTreeSet::new(),
-            tables: BTreeMap::new(),
+            rejected: HashSet::new(),
+            table_targets: Vec::new(),
+            tables_left: false,
         };
         code.run(elf, frames);
         code
@@ -192,18 +209,21 @@ impl<'a> Code<'a> {
             .copied()
     }
 
-    /// Decoded instructions in `start..end`, in order.
+    /// Decoded instructions from `start` to `end` or to the end of the code range around `start`, in order.
     pub(crate) fn instructions(&self, span: Span) -> impl Iterator<Item = Instruction> + '_ {
         let mut at = span.start;
         std::iter::from_fn(move || {
             while at < span.end {
-                if self.is_start(at)
-                    && let Some(one) = self.instruction(at)
-                {
+                let (range, from) = self.locate(at)?;
+                let start = range.start + range.starts.next(from)? as u64;
+                if start >= span.end {
+                    return None;
+                }
+                if let Some(one) = self.instruction(start) {
                     at = one.next_ip();
                     return Some(one);
                 }
-                at += 1;
+                at = start + 1;
             }
             None
         })
@@ -274,13 +294,14 @@ impl<'a> Code<'a> {
         for pad in frames.iter().flat_map(|f| &f.landing_pads) {
             self.mark_target(*pad, false);
         }
+        spans.retain_mut(|(span, _)| self.clamp(span));
         spans.sort_by_key(|(s, _)| (s.start, std::cmp::Reverse(s.end)));
         let mut swept = 0u64;
         for (span, evidence) in &spans {
             self.mark_target(span.start, false);
             if span.end > swept {
-                self.sweep(span.start, span.end, *evidence, &mut work);
-                swept = swept.max(span.end);
+                self.sweep(span.start, span.end, swept, *evidence, &mut work);
+                swept = span.end;
             }
         }
         for entry in elf.entries() {
@@ -310,25 +331,40 @@ impl<'a> Code<'a> {
         self.spans = self.name_spans(spans.into_iter().map(|s| s.0).collect());
     }
 
+    /// Cuts what reaches beyond its code range; whether anything is left.
+    fn clamp(&self, span: &mut Span) -> bool {
+        let Some((range, _)) = self.locate(span.start) else {
+            return false;
+        };
+        span.end = span.end.min(range.start + range.bytes.len() as u64);
+        span.end > span.start
+    }
+
     fn follow(&mut self, work: &mut Vec<(u64, Evidence, Trust)>) {
         while let Some((address, evidence, trust)) = work.pop() {
-            if self.is_start(address)
-                || !self.contains(address)
-                || matches!(trust, Trust::Try) && self.inside(address)
-            {
+            if self.is_start(address) || !self.contains(address) {
                 continue;
             }
-            if matches!(trust, Trust::Sure) || self.plausible(address) {
-                self.sweep(address, address, evidence, work);
+            if matches!(trust, Trust::Try) {
+                if self.rejected.contains(&address) || self.inside(address) {
+                    continue;
+                }
+                if !self.plausible(address) {
+                    self.rejected.insert(address);
+                    continue;
+                }
             }
+            self.sweep(address, address, 0, evidence, work);
         }
     }
 
-    /// Decodes from `from`; up to `end` through everything, and beyond it while the flow goes on.
+    /// Decodes from `from`; up to `end` through everything, and beyond it while the flow goes on. Where it falls in
+    /// step with an earlier sweep, it goes on behind `swept`, which that sweep reached.
     fn sweep(
         &mut self,
         from: u64,
         end: u64,
+        swept: u64,
         evidence: Evidence,
         work: &mut Vec<(u64, Evidence, Trust)>,
     ) {
@@ -349,8 +385,20 @@ impl<'a> Code<'a> {
                 break;
             }
             decoder.decode_out(&mut one);
-            if one.is_invalid() || (!self.ranges[index].starts.set(at) && traced) {
+            if one.is_invalid() {
                 break;
+            }
+            if !self.ranges[index].starts.set(at) {
+                if traced {
+                    break;
+                }
+                if one.next_ip() < swept {
+                    if decoder.set_position((swept - base) as usize).is_err() {
+                        break;
+                    }
+                    decoder.set_ip(swept);
+                    continue;
+                }
             }
             let flow = one.flow_control();
             self.note(&one, flow, evidence, work);
@@ -458,6 +506,9 @@ impl<'a> Code<'a> {
             if self.is_start(decoder.ip()) {
                 return true;
             }
+            if self.rejected.contains(&decoder.ip()) {
+                return false;
+            }
             decoder.decode_out(&mut one);
             if one.is_invalid() || unusual(&one) {
                 return false;
@@ -501,9 +552,15 @@ impl<'a> Code<'a> {
         seen: &mut BTreeSet<u64>,
         work: &mut Vec<(u64, Evidence, Trust)>,
     ) {
+        // Tables of compilers do not overlap, so their entries are fewer than the file's words.
+        let most = elf.data.len() / 2;
         let fresh: Vec<u64> = self.data_references.difference(seen).copied().collect();
         for table in fresh {
             seen.insert(table);
+            if self.table_targets.len() > most {
+                self.tables_left = true;
+                break;
+            }
             let Some(all) = elf.at(table) else { continue };
             let relative = all
                 .as_chunks::<4>()
@@ -528,10 +585,15 @@ impl<'a> Code<'a> {
                 self.mark_target(*target, false);
                 work.push((*target, Evidence::JumpTable { table }, Trust::Try));
             }
-            if !targets.is_empty() {
-                self.tables.insert(table, targets);
-            }
+            self.table_targets.append(&mut targets);
         }
+        self.table_targets.sort_unstable();
+    }
+
+    /// Whether all jump tables that lead into `span` are known, and there is one.
+    pub(crate) fn has_table(&self, span: Span) -> bool {
+        let first = self.table_targets.partition_point(|t| *t < span.start);
+        !self.tables_left && self.table_targets.get(first).is_some_and(|t| *t < span.end)
     }
 
     /// Known spans, plus one per called address outside them that ends where the next one starts.
@@ -561,6 +623,20 @@ impl<'a> Code<'a> {
         }
         known.sort_by_key(|s| (s.start, s.end));
         known.dedup();
+        // Functions overlap a little (parts of assembly with names of their own). Those of a damaged table overlap
+        // without end: each then ends where the next starts.
+        let total = known.iter().map(|s| s.end - s.start).sum::<u64>();
+        let code = self
+            .ranges
+            .iter()
+            .map(|r| r.bytes.len() as u64)
+            .sum::<u64>();
+        if total > 4 * code {
+            for i in 1..known.len() {
+                known[i - 1].end = known[i - 1].end.min(known[i].start);
+            }
+            known.retain(|s| s.end > s.start);
+        }
         known
     }
 }

@@ -173,8 +173,13 @@ pub(crate) struct Elf<'a> {
 
 /// Size of one program header.
 pub(crate) const PHENT: u64 = 56;
+/// The longest program header table that Linux loads, in bytes (`load_elf_phdrs`).
+const MOST_PROGRAM_HEADERS: u64 = 65536;
 /// Size of one section header.
 pub(crate) const SHENT: u64 = 64;
+
+/// Names are cut there, so that tables without terminators cost no more time than others.
+const LONGEST_NAME: usize = 32 << 10;
 
 const DT_NEEDED: u64 = 1;
 const DT_PLTRELSZ: u64 = 2;
@@ -195,6 +200,12 @@ impl<'a> Elf<'a> {
         let phoff = header.e_phoff.get(LE);
         let phnum = usize::from(header.e_phnum.get(LE));
         check_entsize("e_phentsize", header.e_phentsize.get(LE), PHENT, 54, phnum)?;
+        if phnum as u64 * PHENT > MOST_PROGRAM_HEADERS {
+            return Err(ElfError::Malformed {
+                offset: 56,
+                reason: "more than 64 KiB of program headers: the kernel refuses such a file",
+            });
+        }
         let raw: &[ProgramHeader64<LE>] =
             table(data, phoff, phnum, PHENT, "the program header table")?;
         let segments: Vec<Segment> = raw.iter().map(segment).collect();
@@ -395,7 +406,13 @@ impl<'a> Elf<'a> {
         if tables.is_empty() {
             tables.extend(self.dynamic_symbol_table());
         }
+        let mut left = self.data.len();
         for (symbols, strings) in tables {
+            // Tables do not overlap: more than the file's length is damage.
+            let Some(rest) = left.checked_sub(symbols.len()) else {
+                break;
+            };
+            left = rest;
             self.symbols.extend(
                 symbols
                     .as_chunks::<24>()
@@ -438,7 +455,12 @@ impl<'a> Elf<'a> {
         }
         let fallback = self.dynamic_symbol_table();
         let (mut pointers, mut imports) = (Vec::new(), Vec::new());
+        let mut left = self.data.len();
         for (relocations, link) in tables {
+            let Some(rest) = left.checked_sub(relocations.len()) else {
+                break;
+            };
+            left = rest;
             let linked = link.and_then(|l| {
                 let symbols = self
                     .sections
@@ -538,6 +560,7 @@ fn words(raw: &[u8]) -> impl Iterator<Item = (u64, u64)> + '_ {
 
 fn string(table: &[u8], at: usize) -> &[u8] {
     let tail = table.get(at..).unwrap_or(&[]);
+    let tail = &tail[..tail.len().min(LONGEST_NAME)];
     let end = memchr::memchr(0, tail).unwrap_or(tail.len());
     &tail[..end]
 }

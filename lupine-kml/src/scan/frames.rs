@@ -1,5 +1,7 @@
 //! Unwind tables: which ranges are functions, and where exceptions land.
 
+use std::collections::HashMap;
+
 use crate::scan::abi as elf;
 use gimli::{BaseAddresses, CieOrFde, EhFrame, EhFrameHdr, LittleEndian, Pointer, UnwindSection};
 
@@ -61,18 +63,18 @@ impl<'a> Frames<'a> {
 
     fn read_entries(&mut self, elf: &Elf<'a>) {
         let section = self.section;
-        let mut cies: Vec<(usize, gimli::CommonInformationEntry<_>)> = Vec::new();
+        let mut cies: HashMap<usize, gimli::CommonInformationEntry<_>> = HashMap::new();
         let mut entries = section.entries(&self.bases);
         while let Ok(Some(entry)) = entries.next() {
             let CieOrFde::Fde(partial) = entry else {
                 continue;
             };
             let parsed = partial.parse(|section, bases, offset| {
-                if let Some((_, cie)) = cies.iter().rev().find(|c| c.0 == offset.0) {
+                if let Some(cie) = cies.get(&offset.0) {
                     return Ok(cie.clone());
                 }
                 let cie = section.cie_from_offset(bases, offset)?;
-                cies.push((offset.0, cie.clone()));
+                cies.insert(offset.0, cie.clone());
                 Ok(cie)
             });
             let Ok(fde) = parsed else { continue };
@@ -95,7 +97,10 @@ impl<'a> Frames<'a> {
                 signal: fde.cie().is_signal_trampoline(),
                 offset: fde.offset(),
             });
-            if let Some(table) = lsda.and_then(|a| Some((a, elf.at(a)?))) {
+            // Each function has a table of its own: those of a file are shorter than the file.
+            if self.landing_pads.len() < elf.data.len()
+                && let Some(table) = lsda.and_then(|a| Some((a, elf.at(a)?)))
+            {
                 landing_pads(table.0, table.1, start, &mut self.landing_pads);
             }
         }

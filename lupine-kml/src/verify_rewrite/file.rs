@@ -24,6 +24,11 @@ impl<'a> File<'a> {
             goblin::container::Endian::Little,
         );
         let (phoff, phnum) = (elf.header.e_phoff as usize, usize::from(elf.header.e_phnum));
+        if phnum * 56 > 65536 {
+            return Err(Mismatch::Elf(
+                "more program headers than Linux loads".into(),
+            ));
+        }
         elf.program_headers = ProgramHeader::parse(data, phoff, phnum, ctx).map_err(failed)?;
         for p in &elf.program_headers {
             let ends = [
@@ -49,11 +54,13 @@ impl<'a> File<'a> {
             .unwrap_or(&[]);
         let mut symbols = Vec::new();
         for h in headers.iter().filter(|h| h.sh_type == 2 || h.sh_type == 11) {
-            for raw in part(data, h.sh_offset, h.sh_size)
-                .unwrap_or(&[])
-                .as_chunks::<24>()
-                .0
-            {
+            let table = part(data, h.sh_offset, h.sh_size).unwrap_or(&[]);
+            if symbols.len() + table.len() / 24 > data.len() {
+                return Err(Mismatch::Elf(
+                    "its symbol tables are longer than itself".into(),
+                ));
+            }
+            for raw in table.as_chunks::<24>().0 {
                 let (kind, section) = (raw[4] & 0xf, u16::from_le_bytes([raw[6], raw[7]]));
                 if section != 0 && section < 0xff00 && matches!(kind, 0 | 2 | 10) {
                     symbols.push(number(&raw[8..16]));

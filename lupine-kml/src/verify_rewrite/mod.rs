@@ -652,9 +652,8 @@ impl Check<'_> {
                 .get(&to)
                 .is_some_and(|t| t.own.is_some() && self.windows.contains(&(from, t.site)));
             let ends = || {
-                self.trampolines
-                    .values()
-                    .any(|t| t.own == Some(to.wrapping_sub(2)) && t.site + 2 == from)
+                let before = self.trampolines.range(..to).next_back();
+                before.is_some_and(|(_, t)| t.own == Some(to.wrapping_sub(2)) && t.site + 2 == from)
             };
             if !begins && !ends() {
                 return None;

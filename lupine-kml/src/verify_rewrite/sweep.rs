@@ -32,10 +32,15 @@ impl Sweep {
                 .map(|p| (p.p_vaddr, p.p_filesz))
                 .collect();
         }
+        ranges.sort_unstable();
         let mut one = Instruction::default();
+        let mut last = 0;
         for (start, size) in ranges {
-            let Some(bytes) = old.at(start) else { continue };
+            let Some(bytes) = old.at(start).filter(|_| start >= last) else {
+                continue;
+            };
             let bytes = &bytes[..bytes.len().min(size as usize)];
+            last = start + bytes.len() as u64;
             let mut bits = vec![0u64; bytes.len().div_ceil(64)];
             let mut decoder = Decoder::with_ip(64, bytes, start, DecoderOptions::NONE);
             while decoder.can_decode() {

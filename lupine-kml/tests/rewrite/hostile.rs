@@ -5,7 +5,7 @@ use lupine_kml::scan::{ElfError, functions, scan};
 use lupine_kml::verify_rewrite::verify;
 use proptest::prelude::*;
 
-use crate::support::{BUSYBOX, LOADER, have, run, text};
+use crate::support::{BUSYBOX, LIBC, LOADER, have, run, text};
 
 /// Runs everything that reads foreign bytes; what succeeds must be consistent.
 fn exercise(data: &[u8]) {
@@ -179,6 +179,48 @@ fn classic_segments_get_a_moved_table() {
             "{}",
             String::from_utf8_lossy(&said.stderr)
         );
+    }
+}
+
+/// How long it takes to read a file in every way.
+fn time(data: &[u8]) -> std::time::Duration {
+    let start = std::time::Instant::now();
+    exercise(data);
+    let _ = functions(data);
+    start.elapsed()
+}
+
+#[test]
+fn functions_without_end_cost_no_more_than_others() {
+    if !have(LIBC) {
+        return;
+    }
+    let good = std::fs::read(LIBC).unwrap();
+    let usual = time(&good);
+    let elf = goblin::elf::Elf::parse(&good).unwrap();
+    let section = |name| {
+        let found = elf.section_headers.iter();
+        let mut found = found.filter(|s| elf.shdr_strtab.get_at(s.sh_name) == Some(name));
+        let found = found.next().unwrap();
+        found.sh_offset as usize..(found.sh_offset + found.sh_size) as usize
+    };
+    let mut symbols = good.clone();
+    for at in section(".dynsym").step_by(24) {
+        symbols[at + 16..at + 24].copy_from_slice(&(u64::MAX >> 1).to_le_bytes());
+    }
+    let mut frames = good.clone();
+    let mut at = section(".eh_frame").start;
+    let word = |at: usize| u32::from_le_bytes(good[at..at + 4].try_into().unwrap()) as usize;
+    while word(at) != 0 {
+        if word(at + 4) != 0 {
+            // The length of what the entry covers.
+            frames[at + 12..at + 16].copy_from_slice(&i32::MAX.to_le_bytes());
+        }
+        at += 4 + word(at);
+    }
+    for (what, bad) in [("symbols", symbols), ("unwind entries", frames)] {
+        let took = time(&bad);
+        assert!(took < usual * 20, "{what}: {took:?}, usually {usual:?}");
     }
 }
 
