@@ -4,7 +4,7 @@ use std::io::{IsTerminal as _, Write as _};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{DecimalBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use lupine::progress::{Progress, Silent, Unit};
 
 /// A listener for standard error: bars where it is a terminal, else a line a
@@ -97,6 +97,22 @@ struct Stage {
     told: Instant,
 }
 
+impl Stage {
+    /// Such as `139 of 707 objects`.
+    fn so_far(&self) -> String {
+        let amount = |amount: u64| match self.unit {
+            Unit::Bytes => DecimalBytes(amount).to_string(),
+            _ => amount.to_string(),
+        };
+        let total = self.total.map(|total| format!(" of {}", amount(total)));
+        let noun = match self.unit {
+            Unit::Bytes => String::new(),
+            unit => format!(" {}", unit.noun()),
+        };
+        format!("{}{}{noun}", amount(self.done), total.unwrap_or_default())
+    }
+}
+
 impl Progress for Lines {
     fn stage(&self, name: &str, total: Option<u64>, unit: Unit) {
         say(&format!("{name} ..."));
@@ -118,16 +134,7 @@ impl Progress for Lines {
             stage.done += amount;
             if stage.told.elapsed() >= Duration::from_secs(10) {
                 stage.told = Instant::now();
-                let total = stage
-                    .total
-                    .map(|total| format!(" of {total}"))
-                    .unwrap_or_default();
-                say(&format!(
-                    "{}: {}{total} {}",
-                    stage.name,
-                    stage.done,
-                    stage.unit.noun()
-                ));
+                say(&format!("{}: {}", stage.name, stage.so_far()));
             }
         }
     }

@@ -8,9 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Where Kbuild starts: the top's list of folders and x86's own.
+/// Where Kbuild starts: the top's list of folders, what the top's Makefile adds
+/// to it, and x86's own.
 const ROOTS: &[&str] = &[
     "",
+    "lib",
     "arch/x86",
     "arch/x86/lib",
     "arch/x86/boot",
@@ -32,7 +34,7 @@ pub fn count(tree: &Path, enabled: &dyn Fn(&str) -> bool) -> u64 {
         let text = fs::read(full.join("Kbuild")).or_else(|_| fs::read(full.join("Makefile")));
         let lists = lists(&String::from_utf8_lossy(&text.unwrap_or_default()), enabled);
         let empty = Vec::new();
-        let get = |name: &str| lists.get(name).unwrap_or(&empty).iter();
+        let get = |name: &str| lists.get(name).unwrap_or(&empty).as_slice();
         let top = [
             "obj",
             "lib",
@@ -42,11 +44,19 @@ pub fn count(tree: &Path, enabled: &dyn Fn(&str) -> bool) -> u64 {
             "libs",
             "drivers",
         ];
-        for item in top.into_iter().flat_map(get) {
+        let items = top.into_iter().flat_map(get).flat_map(|item| {
+            // Some lists hold another one: `obj-y += $(mmu-y)`.
+            let other = item.strip_prefix("$(").and_then(|s| s.strip_suffix("-y)"));
+            match other {
+                Some(name) => get(name),
+                None => std::slice::from_ref(item),
+            }
+        });
+        for item in items {
             if let Some(folder) = item.strip_suffix('/') {
                 queue.push(dir.join(folder));
             } else if let Some(stem) = item.strip_suffix(".o") {
-                let parts = get(stem).filter(|part| part.ends_with(".o")).count();
+                let parts = get(stem).iter().filter(|part| part.ends_with(".o")).count();
                 total += parts.max(1) as u64;
             }
         }
@@ -94,10 +104,14 @@ mod tests {
             "Kbuild",
             "obj-y += mm/ \\\n net/\nobj-$(CONFIG_OFF) += off/\n",
         );
-        write("mm/Makefile", "obj-y := a.o b.o\nb-y := b1.o b2.o b3.o\n");
+        write(
+            "mm/Makefile",
+            "mmu-y := c.o\nobj-y := a.o b.o $(mmu-y)\nb-y := b1.o b2.o b3.o\n",
+        );
+        write("lib/Makefile", "lib-y := d.o\n");
         write("net/Makefile", "obj-$(CONFIG_NET) += sock.o # and more.o\n");
         write("off/Makefile", "obj-y := x.o\n");
-        assert_eq!(count(temp.path(), &|option| option == "CONFIG_NET"), 5);
-        assert_eq!(count(temp.path(), &|_| false), 4);
+        assert_eq!(count(temp.path(), &|option| option == "CONFIG_NET"), 7);
+        assert_eq!(count(temp.path(), &|_| false), 6);
     }
 }
