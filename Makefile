@@ -15,7 +15,7 @@ TEST_PACKAGES_WISHED := linux-source-6.1
 # Debian's own cargo is older than this project needs; its backport for browsers is not.
 CARGO_PACKAGE := $(shell command -v $(CARGO) >/dev/null 2>&1 || echo cargo-web)
 
-.PHONY: demo test test-all lint bench bench-rootfs bench-kml packages-demo packages-test cargo help
+.PHONY: demo test test-all lint bench bench-rootfs bench-kml bench-kconfig packages-demo packages-test cargo help
 
 help:
 	@echo 'make demo        nginx on a Linux specialised to it, answered over HTTP'
@@ -38,13 +38,16 @@ lint: cargo
 	@tools/component clippy clippy && $(CARGO) clippy --workspace --all-targets -- -D warnings || [ $$? = 9 ]
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps
 
-bench: bench-rootfs bench-kml
+bench: bench-rootfs bench-kml bench-kconfig
 
 bench-rootfs:
 	$(CARGO) bench -p lupine-rootfs --bench mkfs
 
 bench-kml:
 	$(CARGO) bench -p lupine-kml
+
+bench-kconfig:
+	$(CARGO) bench -p lupine-cli --bench kconfig
 
 packages-demo:
 	@tools/packages $(DEMO_PACKAGES) $(CARGO_PACKAGE)

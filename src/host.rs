@@ -59,6 +59,9 @@ const KERNEL_SOURCE: &[&str] = &[
     "/usr/src/linux-source-6.1.tar.xz",
 ];
 
+/// Draws graphs; nothing else needs it.
+pub const GRAPHVIZ: Tool = program("dot", Purpose::Test, ["graphviz"; 4]);
+
 /// Every tool, in the order of the stages.
 pub const TOOLS: &[Tool] = &[
     program("make", Purpose::Kernel, ["make", "make", "make", "make"]),
@@ -243,6 +246,17 @@ pub struct Missing {
     pub install: Option<String>,
 }
 
+impl Missing {
+    /// That these are missing.
+    #[must_use]
+    pub fn of(tools: &[&Tool]) -> Missing {
+        Missing {
+            tools: tools.iter().map(|tool| tool.name).collect(),
+            install: Distribution::detect().install_line(tools),
+        }
+    }
+}
+
 impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "this machine lacks {}", self.tools.join(", "))?;
@@ -268,10 +282,7 @@ pub fn require(purposes: &[Purpose], except: &[&str]) -> Result<(), Missing> {
     if missing.is_empty() {
         return Ok(());
     }
-    Err(Missing {
-        tools: missing.iter().map(|tool| tool.name).collect(),
-        install: Distribution::detect().install_line(&missing),
-    })
+    Err(Missing::of(&missing))
 }
 
 #[cfg(test)]

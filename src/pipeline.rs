@@ -11,6 +11,7 @@ use crate::guest::InitConfig;
 use crate::host::{self, Purpose};
 use crate::image::AppImage;
 use crate::kernel::build::{self, Kernel};
+use crate::kernel::conf::ConfTree;
 use crate::kernel::config::{self, SpecialisedConfig};
 use crate::kernel::patch;
 use crate::kernel::source::{self, KernelSource};
@@ -225,6 +226,27 @@ impl Lupine {
             &self.cancel,
             self.progress(),
         )?)
+    }
+
+    /// Kconfig of a tree for any architecture (make's `ARCH`), by tools whose
+    /// names begin with `cross` (make's `CROSS_COMPILE`). A directory may have
+    /// been configured or built in; a tarball is unpacked into the cache; the
+    /// distribution's package serves where `path` is `None`.
+    ///
+    /// # Errors
+    /// There is no such tree or architecture, or the compiler is missing.
+    pub fn conf_tree(
+        &self,
+        path: Option<&Path>,
+        arch: &str,
+        cross: &str,
+    ) -> Result<ConfTree, Error> {
+        let tree = match path {
+            Some(directory) if directory.is_dir() => directory.to_owned(),
+            other => self.kernel_source(other)?.path,
+        };
+        let toolchain = self.toolchain()?;
+        Ok(ConfTree::open(&tree, arch, cross, &toolchain, &self.cache)?)
     }
 
     fn toolchain(&self) -> Result<Toolchain, Error> {

@@ -1,10 +1,16 @@
 //! The command line as typed.
 
+mod config;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use lupine::kernel::toolchain::Compiler;
 use lupine::variant::Variant;
+
+pub use config::{
+    Conf, ConfMode, Config, Diff, Graph, GraphFormat, Source, Specialise, Why, WhyNot,
+};
 
 /// A Linux specialised to one application, in unikernel clothing.
 #[derive(Debug, Parser)]
@@ -167,27 +173,6 @@ fn parse_ports(text: &str) -> Result<(u16, u16), String> {
         number.ok_or(format!("{word:?} is not a port, 1 to 65535"))
     };
     Ok((port(host)?, port(guest)?))
-}
-
-/// Kernel configurations.
-#[derive(Debug, Subcommand)]
-pub enum Config {
-    /// The smallest configuration for an application, each option with its reason
-    Specialise(Specialise),
-}
-
-/// Arguments of `lupine config specialise`.
-#[derive(Debug, Args)]
-pub struct Specialise {
-    /// The application.
-    #[command(flatten)]
-    pub image: ImageArgs,
-    /// The kernel.
-    #[command(flatten)]
-    pub kernel: KernelArgs,
-    /// Write the configuration here instead of standard output
-    #[arg(long, short, value_name = "FILE")]
-    pub output: Option<PathBuf>,
 }
 
 #[cfg(test)]

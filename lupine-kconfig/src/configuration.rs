@@ -42,7 +42,7 @@ pub(crate) const UNKNOWN: u8 = 3;
 
 /// Values for the symbols of one tree: what the user asked for, and what follows from it.
 ///
-/// Values are computed when asked for and kept until something they may depend on changes.
+/// Values are computed when asked for and kept until something they depend on changes.
 ///
 /// ```
 /// use lupine_kconfig::{Configuration, Dialect, Environment, Kconfig, MemoryFiles, RefuseShell};
@@ -70,6 +70,8 @@ pub struct Configuration<'a> {
     pub(crate) read_warnings: u32,
     pub(crate) changed: bool,
     pub(crate) warn_unknown: bool,
+    /// Symbols that the user changed since values were computed.
+    pub(crate) pending: Vec<SymbolId>,
     /// Expressions of the tree and those that comparing them needed.
     pub(crate) scratch: Option<Box<ExprPool>>,
 }
@@ -104,6 +106,7 @@ impl<'a> Configuration<'a> {
             read_warnings: 0,
             changed: true,
             warn_unknown: false,
+            pending: Vec::new(),
             scratch: None,
         }
     }
@@ -173,6 +176,7 @@ impl<'a> Configuration<'a> {
 
     /// Computes the modules switch first, which the type of every tristate depends on.
     fn settle(&mut self, id: SymbolId) {
+        self.refresh();
         self.calculate(self.tree.modules);
         self.calculate(id);
     }
@@ -213,7 +217,7 @@ impl<'a> Configuration<'a> {
             }
         }
         self.states[id.index()].has_user = true;
-        self.invalidate();
+        self.touch(id);
         true
     }
 
@@ -223,7 +227,7 @@ impl<'a> Configuration<'a> {
         state.has_user = false;
         state.user_tri = Tristate::No;
         state.user_text = None;
-        self.invalidate();
+        self.touch(id);
     }
 
     /// A choice member that was asked for goes before the others.
@@ -283,7 +287,12 @@ impl<'a> Configuration<'a> {
         }
     }
 
-    /// Forgets every computed value.
+    /// Forgets every computed value; all are computed anew when asked for.
+    pub fn forget_values(&mut self) {
+        self.invalidate();
+    }
+
+    /// Forgets every computed value, and computes whether modules are on.
     pub(crate) fn invalidate(&mut self) {
         self.clear_computed();
         self.changed = true;
@@ -291,6 +300,7 @@ impl<'a> Configuration<'a> {
     }
 
     pub(crate) fn clear_computed(&mut self) {
+        self.pending.clear();
         for state in &mut self.states[3..] {
             state.valid = false;
         }

@@ -1,5 +1,7 @@
 //! Which language is read and whose rules are followed.
 
+use crate::files::Files;
+
 /// How values are computed, written and reported: the kernel release whose `conf` is followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Rules {
@@ -128,6 +130,43 @@ impl Dialect {
             (6, 11 | 12) => Self::LINUX_6_12,
             _ => Self::LINUX_NEXT,
         })
+    }
+
+    /// The dialect of the tree whose top is where relative names of `files` begin: by the files
+    /// that only one project has, and for Linux by the version in its makefile.
+    ///
+    /// ```
+    /// use lupine_kconfig::{Dialect, MemoryFiles};
+    /// let makefile = "VERSION = 6\nPATCHLEVEL = 1\nSUBLEVEL = 158\n";
+    /// let files = MemoryFiles::from([("Makefile", makefile), ("scripts/kconfig/conf.c", "")]);
+    /// assert_eq!(Dialect::detect(&files), Some(Dialect::LINUX_6_1));
+    /// ```
+    pub fn detect(files: &dyn Files) -> Option<Dialect> {
+        let has = |name: &str| files.read(name.as_bytes()).is_ok();
+        let marks = [
+            ("Kconfig.zephyr", Self::ZEPHYR),
+            ("package/Config.in", Self::BUILDROOT),
+            ("include/applets.src.h", Self::BUSYBOX),
+            ("src/mainboard/Kconfig", Self::COREBOOT),
+        ];
+        if let Some((_, dialect)) = marks.into_iter().find(|(name, _)| has(name)) {
+            return Some(dialect);
+        }
+        if !has("scripts/kconfig/conf.c") {
+            return None;
+        }
+        let makefile = files.read(b"Makefile").ok()?;
+        let makefile = String::from_utf8_lossy(&makefile);
+        let value = |name: &str| {
+            makefile.lines().find_map(|line| {
+                let value = line.strip_prefix(name)?.trim_start().strip_prefix('=')?;
+                Some(value.trim().to_owned())
+            })
+        };
+        if value("UBOOTVERSION").is_some() {
+            return Some(Self::U_BOOT);
+        }
+        Self::for_kernel_version(&format!("{}.{}", value("VERSION")?, value("PATCHLEVEL")?))
     }
 
     /// The name in the table above.

@@ -20,7 +20,7 @@
 //! ```
 //!
 //! What it takes to give a symbol another value is a question for
-//! [`solve_from`](crate::solve::solve_from): its `added` is the set of changes.
+//! [`least_changes`](crate::solve::least_changes).
 
 use crate::configuration::Configuration;
 use crate::graph::mentioned;
@@ -33,7 +33,8 @@ use std::fmt;
 const LISTED: usize = 12;
 
 /// What gave a symbol its value.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Cause {
     /// The user's value.
     User,
@@ -101,9 +102,10 @@ impl fmt::Display for Cause {
 }
 
 /// A symbol, its value, what gave it, and the same for the symbols that had a part in it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Why {
     /// The symbol.
+    #[serde(skip)]
     pub symbol: SymbolId,
     /// Its name.
     pub name: String,

@@ -22,7 +22,7 @@ use crate::configuration::Configuration;
 use crate::expr::{Expr, ExprId};
 use crate::kconfig::Kconfig;
 use crate::property::PropertyKind;
-use crate::symbol::SymbolId;
+use crate::symbol::{SymbolId, Tristate};
 use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
@@ -47,6 +47,8 @@ pub enum Relation {
     Ranges,
     /// The symbol is a member of the choice.
     Member,
+    /// The symbol is shown in the menu of the other one.
+    Inside,
 }
 
 impl Relation {
@@ -60,6 +62,7 @@ impl Relation {
             Relation::Defaults => "defaults",
             Relation::Ranges => "ranges",
             Relation::Member => "member",
+            Relation::Inside => "inside",
         }
     }
 }
@@ -78,23 +81,37 @@ pub struct Excerpt {
     pub symbols: Vec<String>,
     /// From, to, and how.
     pub relations: Vec<(String, String, Relation)>,
+    /// How many more symbols the question is about, where the answer was limited.
+    pub left_out: usize,
 }
 
 impl Excerpt {
-    /// The excerpt in the language of graphviz.
+    /// The excerpt in the language of graphviz, one arrow for each pair of symbols.
     pub fn to_dot(&self) -> String {
         let mut text = String::from("digraph kconfig {\n\trankdir=LR;\n\tnode [shape=box];\n");
+        if self.left_out > 0 {
+            let _ = writeln!(
+                text,
+                "\tlabel=\"{} more symbols are not shown\";",
+                self.left_out
+            );
+        }
         for symbol in &self.symbols {
             let _ = writeln!(text, "\t{};", quoted(symbol));
         }
+        let mut arrows: BTreeMap<(&str, &str), Vec<Relation>> = BTreeMap::new();
         for (from, to, relation) in &self.relations {
-            let style = match relation {
-                Relation::Depends | Relation::Member => "solid",
-                Relation::Selects => "bold",
+            arrows.entry((from, to)).or_default().push(*relation);
+        }
+        for ((from, to), relations) in arrows {
+            let style = match relations.first() {
+                Some(Relation::Depends | Relation::Member | Relation::Inside) => "solid",
+                Some(Relation::Selects) => "bold",
                 _ => "dashed",
             };
-            let (from, to, label) = (quoted(from), quoted(to), relation.as_str());
-            let _ = writeln!(text, "\t{from} -> {to} [label={label}, style={style}];");
+            let words: Vec<&str> = relations.iter().map(|relation| relation.as_str()).collect();
+            let (from, to, label) = (quoted(from), quoted(to), words.join(", "));
+            let _ = writeln!(text, "\t{from} -> {to} [label=\"{label}\", style={style}];");
         }
         text.push_str("}\n");
         text
@@ -140,6 +157,16 @@ impl<'a> Graph<'a> {
         for choice in tree.choices() {
             for member in choice.members() {
                 edges.insert((*member, choice.symbol(), Relation::Member));
+            }
+        }
+        for id in tree.symbols() {
+            for shown in tree.get(id).nodes() {
+                let outer = tree.node(*shown).parent();
+                let menu = outer.and_then(|outer| tree.node(outer).symbol());
+                if let Some(menu) = menu.filter(|menu| *menu != id && !tree.get(*menu).is_choice())
+                {
+                    edges.insert((id, menu, Relation::Inside));
+                }
             }
         }
         for (from, to, relation) in edges {
@@ -189,7 +216,8 @@ impl<'a> Graph<'a> {
 
     /// Groups of symbols that mention one another in a circle, the largest first.
     pub fn circles(&self) -> Vec<Vec<SymbolId>> {
-        let mut groups: Vec<Vec<SymbolId>> = petgraph::algo::tarjan_scc(&self.graph)
+        // Without recursion: chains of dependencies are as long as their author likes.
+        let mut groups: Vec<Vec<SymbolId>> = petgraph::algo::kosaraju_scc(&self.graph)
             .into_iter()
             .filter(|group| group.len() > 1)
             .map(|group| {
@@ -237,20 +265,55 @@ impl<'a> Graph<'a> {
 
     /// What lies within `steps` edges of some symbols, in both directions.
     pub fn around(&self, symbols: &[SymbolId], steps: usize) -> Excerpt {
+        self.around_at_most(symbols, steps, usize::MAX)
+    }
+
+    /// The same with at most `limit` symbols: the nearest, and among equals those that are
+    /// depended on or select, before those that only mention; then in order of first mention.
+    pub fn around_at_most(&self, symbols: &[SymbolId], steps: usize, limit: usize) -> Excerpt {
         let mut inside: BTreeSet<SymbolId> = symbols.iter().copied().collect();
-        let mut edge_of_it: Vec<SymbolId> = symbols.to_vec();
+        let mut seen = inside.clone();
+        let mut edge_of_it: Vec<SymbolId> = inside.iter().copied().collect();
         for _ in 0..steps {
-            let mut next = Vec::new();
+            let mut next: BTreeMap<SymbolId, u8> = BTreeMap::new();
             for symbol in edge_of_it {
-                for other in self.graph.neighbors_undirected(node(symbol)) {
-                    if inside.insert(self.graph[other]) {
-                        next.push(self.graph[other]);
+                for (direction, own) in [(Direction::Outgoing, 0), (Direction::Incoming, 2)] {
+                    for edge in self.graph.edges_directed(node(symbol), direction) {
+                        let end = match direction {
+                            Direction::Outgoing => edge.target(),
+                            Direction::Incoming => edge.source(),
+                        };
+                        let (other, relation) = (self.graph[end], *edge.weight());
+                        let weak = match relation {
+                            Relation::Depends | Relation::Selects | Relation::Member => 0,
+                            _ => 1,
+                        };
+                        // Selectors matter as much as dependencies.
+                        let rank = if relation == Relation::Selects {
+                            0
+                        } else {
+                            own + weak
+                        };
+                        if !seen.contains(&other) {
+                            let known = next.entry(other).or_insert(rank);
+                            *known = rank.min(*known);
+                        }
                     }
                 }
             }
-            edge_of_it = next;
+            let mut nearest: Vec<(u8, SymbolId)> = next
+                .into_iter()
+                .map(|(symbol, rank)| (rank, symbol))
+                .collect();
+            nearest.sort();
+            edge_of_it = nearest.into_iter().map(|(_, symbol)| symbol).collect();
+            seen.extend(&edge_of_it);
+            let room = limit.saturating_sub(inside.len());
+            inside.extend(edge_of_it.iter().take(room));
         }
-        self.excerpt(&inside)
+        let mut excerpt = self.excerpt(&inside);
+        excerpt.left_out = seen.len() - inside.len();
+        excerpt
     }
 
     /// Some symbols and what relates them.
@@ -275,11 +338,12 @@ impl<'a> Graph<'a> {
                 .into_iter()
                 .map(|(from, to, relation)| (name(from), name(to), relation))
                 .collect(),
+            left_out: 0,
         }
     }
 }
 
-/// A symbol whose value would change.
+/// A symbol that a change would have an effect on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Consequence {
     /// The symbol.
@@ -288,9 +352,24 @@ pub struct Consequence {
     pub before: Vec<u8>,
     /// Its value then.
     pub after: Vec<u8>,
+    /// The largest value a user can give it now, and then.
+    pub visibility: (Tristate, Tristate),
 }
 
-/// What would change if the user gave `symbol` another value. `None` when the text is no value of the symbol.
+impl Consequence {
+    /// Whether a user can set the symbol now and could not then.
+    pub fn dies(&self) -> bool {
+        self.visibility.0 != Tristate::No && self.visibility.1 == Tristate::No
+    }
+
+    /// Whether a user cannot set the symbol now and could then.
+    pub fn becomes_reachable(&self) -> bool {
+        self.visibility.0 == Tristate::No && self.visibility.1 != Tristate::No
+    }
+}
+
+/// Which symbols would get another value, die or become reachable if the user gave `symbol`
+/// another value. `None` when the text is no value of the symbol.
 pub fn consequences(
     config: &Configuration<'_>,
     symbol: SymbolId,
@@ -301,11 +380,13 @@ pub fn consequences(
         return None;
     }
     let changed = config.tree().symbols().filter_map(|id| {
+        let visibility = (before.visibility(id), after.visibility(id));
         let (old, new) = (before.value_bytes(id), after.value_bytes(id));
-        (old != new).then(|| Consequence {
+        (old != new || visibility.0 != visibility.1).then(|| Consequence {
             symbol: id,
             before: old.to_vec(),
             after: new.to_vec(),
+            visibility,
         })
     });
     Some(changed.collect())
@@ -372,6 +453,23 @@ mod tests {
             .filter_map(|change| tree.name(change.symbol))
             .collect();
         assert_eq!(names, [b"A".as_slice(), b"B", b"D"]);
+        let dead: Vec<bool> = changes.iter().map(Consequence::dies).collect();
+        assert_eq!(dead, [false, true, false]);
+        config.set("A", "n");
+        let changes = consequences(&config, id("A"), b"y").unwrap();
+        assert!(
+            changes
+                .iter()
+                .any(|change| change.symbol == id("B") && change.becomes_reachable())
+        );
+        let small = graph.around_at_most(&[id("B")], 1, 2);
+        assert_eq!((small.symbols.len(), small.left_out), (2, 2));
+        assert!(
+            small.to_dot().contains("\"B\" -> \"A\" [label=\"depends"),
+            "{}",
+            small.to_dot()
+        );
+        assert!(small.to_dot().contains("2 more symbols are not shown"));
         let json = serde_json::to_string(&graph.around(&[id("D")], 1)).unwrap();
         assert!(json.contains("[\"B\",\"D\",\"implies\"]"), "{json}");
     }

@@ -13,6 +13,7 @@ use Tristate::{Mod, No, Yes};
 impl Configuration<'_> {
     /// What `?` shows for an entry: help text, type, place of definition, dependencies, selects.
     pub fn extended_help(&mut self, node: NodeId) -> Vec<u8> {
+        self.refresh();
         let tree = self.tree;
         let mut out = Vec::new();
         let symbol = tree.node(node).symbol;

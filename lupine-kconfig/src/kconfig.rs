@@ -1,9 +1,12 @@
 //! A loaded tree: symbols, properties, menu and expressions.
 
+use std::sync::OnceLock;
+
 use crate::diagnostic::{Diagnostic, LoadError};
 use crate::dialect::{Dialect, Rules};
 use crate::expr::{Expr, ExprId, ExprPool};
 use crate::files::Files;
+use crate::incremental::Dependents;
 use crate::loader;
 use crate::menu::{Choice, MenuNode, NodeId};
 use crate::preprocess::Environment;
@@ -31,6 +34,8 @@ pub struct Kconfig {
     pub(crate) diagnostics: Vec<Diagnostic>,
     pub(crate) stdout: Vec<u8>,
     pub(crate) stderr: Vec<u8>,
+    /// Made when a configuration is changed after it was evaluated.
+    pub(crate) dependents: OnceLock<Dependents>,
 }
 
 impl Kconfig {
@@ -69,6 +74,39 @@ impl Kconfig {
     /// The dialect it was read with.
     pub fn dialect(&self) -> &Dialect {
         &self.dialect
+    }
+
+    pub(crate) fn empty(dialect: Dialect, prefix: Vec<u8>) -> Self {
+        let root = MenuNode {
+            next: None,
+            parent: None,
+            list: None,
+            symbol: None,
+            prompt: None,
+            visibility: None,
+            dependency: None,
+            help: None,
+            file: FileId(0),
+            line: 0,
+        };
+        Self {
+            dialect,
+            symbols: SymbolTable::new(),
+            exprs: ExprPool::new(),
+            properties: Vec::new(),
+            nodes: vec![root],
+            choices: Vec::new(),
+            texts: Vec::new(),
+            files: Vec::new(),
+            modules: SymbolId::NO,
+            hash_order: Vec::new(),
+            prefix,
+            used_environment: Vec::new(),
+            diagnostics: Vec::new(),
+            stdout: Vec::new(),
+            stderr: Vec::new(),
+            dependents: OnceLock::new(),
+        }
     }
 
     pub(crate) fn rules(&self) -> Rules {

@@ -17,12 +17,15 @@
 //! ```
 
 mod ask;
+mod block;
 mod bulk;
 mod choice;
 mod configuration;
 mod diagnostic;
 mod dialect;
+pub mod difference;
 mod dotconfig;
+mod entry;
 mod evaluate;
 pub mod explain;
 mod expr;
@@ -32,6 +35,8 @@ mod glob;
 mod grammar;
 pub mod graph;
 mod help;
+mod include;
+mod incremental;
 mod kconfig;
 mod lexer;
 mod loader;

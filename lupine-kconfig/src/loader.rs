@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::block::Block;
 use crate::diagnostic::{Diagnostic, LoadError, Severity};
 use crate::dialect::{Dialect, Rules};
 use crate::files::Files;
@@ -13,7 +14,6 @@ use crate::menu::NodeId;
 use crate::preprocess::{Environment, MacroError, Macros, Place};
 use crate::shell::{Shell, ShellError};
 use crate::source::{FileId, SourceFile};
-use crate::statement::Block;
 use crate::symbol::SymbolId;
 
 /// Tokens of one statement; longer ones are errors, which bounds the depth of expressions.
@@ -51,7 +51,7 @@ pub(crate) struct Loader<'a> {
     pub(crate) assignment: Option<(usize, usize)>,
     pub(crate) after_help: bool,
     pub(crate) blocks: Vec<Block>,
-    pub(crate) entry: Option<crate::statement::Entry>,
+    pub(crate) entry: Option<crate::entry::Entry>,
     pub(crate) current: NodeId,
     pub(crate) current_menu: NodeId,
     pub(crate) last_child: NodeId,

@@ -17,6 +17,7 @@ enum Off {
 impl Configuration<'_> {
     /// The `.config` text.
     pub fn write(&mut self) -> Vec<u8> {
+        self.refresh();
         self.calculate(self.tree.modules);
         self.dot_config()
     }
@@ -101,6 +102,7 @@ impl Configuration<'_> {
 
     /// Whether a menu entry is shown.
     pub fn is_visible(&mut self, node: NodeId) -> bool {
+        self.refresh();
         let known = self.tree.node(node);
         let Some(prompt) = known.prompt else {
             return false;
@@ -301,6 +303,7 @@ impl Configuration<'_> {
     }
 
     fn written_symbols(&mut self) -> Vec<SymbolId> {
+        self.refresh();
         let tree = self.tree;
         for id in &tree.hash_order {
             self.calculate(*id);

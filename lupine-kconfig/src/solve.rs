@@ -40,6 +40,8 @@
 mod cost;
 mod goal;
 mod search;
+mod symbol;
+mod ways;
 
 use crate::configuration::Configuration;
 use crate::kconfig::Kconfig;
@@ -49,7 +51,7 @@ use search::{Outcome, Search};
 use std::fmt;
 
 /// A value that a configuration must have.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 pub struct Requirement {
     /// Name of the symbol, without `CONFIG_`.
     pub name: String,
@@ -85,7 +87,7 @@ impl fmt::Display for Requirement {
 }
 
 /// What an added value is for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Because {
     /// The requirement that led to it.
     pub requirement: Requirement,
@@ -111,9 +113,10 @@ impl fmt::Display for Because {
 }
 
 /// A value that was set to reach a solution.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Added {
     /// The symbol.
+    #[serde(skip)]
     pub symbol: SymbolId,
     /// Its name, without `CONFIG_`.
     pub name: String,
@@ -133,7 +136,7 @@ pub struct Solution<'a> {
 }
 
 /// Requirements that cannot hold together.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Conflict {
     /// The requirements, as few as possible: each of them taken away leaves some that can hold.
     pub requirements: Vec<Requirement>,
@@ -232,6 +235,57 @@ pub fn solve_from<'a>(
         Outcome::TooHard(steps) => Err(SolveError::TooHard { steps }),
         Outcome::Impossible => Err(minimal_conflict(base, requirements, &required)),
     }
+}
+
+/// The same with as few changes as possible: none of [`Solution::added`] can be left out.
+///
+/// ```
+/// use lupine_kconfig::solve::{Requirement, least_changes};
+/// use lupine_kconfig::{
+///     Configuration, Dialect, Environment, Kconfig, MemoryFiles, RefuseShell,
+/// };
+/// let text = "config NET\n\tbool \"Networking\"\n\n\
+///             config INET\n\tbool \"TCP/IP\"\n\tdepends on NET\n\tdefault y\n";
+/// let files = MemoryFiles::from([("Kconfig", text)]);
+/// let tree = Kconfig::load(
+///     &files, "Kconfig", &Environment::new(), &RefuseShell, Dialect::LINUX_6_12)?;
+/// let config = Configuration::new(&tree);
+/// let solution = least_changes(&config, &[Requirement::new("INET", "y", "")])?;
+/// // With NET, INET is on by itself.
+/// let names: Vec<&str> = solution.added.iter().map(|added| added.name.as_str()).collect();
+/// assert_eq!(names, ["NET"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+///
+/// As for [`solve`].
+pub fn least_changes<'a>(
+    base: &Configuration<'a>,
+    requirements: &[Requirement],
+) -> Result<Solution<'a>, SolveError> {
+    let required = resolve_all(base.tree(), requirements)?;
+    let mut solution = solve_from(base, requirements)?;
+    let unmet = crate::prune::unmet(&mut base.clone());
+    let mut at = solution.added.len();
+    // What others need stands before them in most files: the last goes first.
+    while at > 0 {
+        at -= 1;
+        let mut fewer = base.clone();
+        for (index, added) in solution.added.iter().enumerate() {
+            if index != at {
+                fewer.set_bytes(added.symbol, added.value.as_bytes());
+            }
+        }
+        let holds = required
+            .iter()
+            .all(|required| fewer.value_bytes(required.symbol) == required.value.as_slice());
+        if holds && crate::prune::unmet(&mut fewer).is_subset(&unmet) {
+            solution.added.remove(at);
+            solution.config = fewer;
+        }
+    }
+    Ok(solution)
 }
 
 /// What `allnoconfig` gives.

@@ -99,6 +99,22 @@ pub enum ConfigError {
         /// The kernel.
         version: String,
     },
+    /// What was named is no kernel tree.
+    #[error("{path} is not a Linux source tree", path = path.display())]
+    NotATree {
+        /// What was named.
+        path: PathBuf,
+        /// What is missing or cannot be read.
+        source: io::Error,
+    },
+    /// The tree has no such architecture.
+    #[error("the tree has no architecture {arch}; it has {}", known.join(", "))]
+    NoArch {
+        /// What was asked for, as make's `ARCH`.
+        arch: String,
+        /// The directories below `arch/`.
+        known: Vec<String>,
+    },
     /// The probes of the compiler cannot be remembered.
     #[error(transparent)]
     Probes(#[from] ProbeError),

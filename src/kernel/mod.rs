@@ -2,6 +2,7 @@
 
 pub mod base;
 pub mod build;
+pub mod conf;
 pub mod config;
 pub mod objects;
 pub mod patch;

@@ -10,16 +10,15 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::io::{self, BufRead, IsTerminal, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use lupine::kernel::conf::apply;
 use lupine::probes::{ProbeMode, with_shell};
-use lupine_kconfig::{
-    Console, Dialect, DirFiles, Environment, FileAction, Mode, Request, WriteKind, run,
-};
+use lupine_cli::console::{Channel, Terminal};
+use lupine_kconfig::{Console as _, Dialect, DirFiles, Environment, Mode, Request, run};
 
 const USAGE: &str = "\
 Generic options:
@@ -212,80 +211,6 @@ fn dialect(asked: Option<&str>, environment: &Environment) -> Result<Dialect, St
         .unwrap_or_default())
 }
 
-struct Terminal {
-    terminal: bool,
-    out: io::BufWriter<io::Stdout>,
-}
-
-impl Console for Terminal {
-    fn print(&mut self, text: &[u8]) {
-        // A reader that went away is no reason to leave the files unwritten.
-        let _ = self.out.write_all(text);
-    }
-
-    fn complain(&mut self, text: &[u8]) {
-        let _ = self.out.flush();
-        let _ = io::stderr().write_all(text);
-    }
-
-    fn read_line(&mut self, limit: usize) -> Option<Vec<u8>> {
-        let _ = self.out.flush();
-        let mut line = Vec::new();
-        let mut input = io::stdin().lock();
-        while line.len() < limit && line.last() != Some(&b'\n') {
-            let Ok(ready) = input.fill_buf() else { break };
-            if ready.is_empty() {
-                break;
-            }
-            let room = ready.len().min(limit - line.len());
-            let end = ready[..room].iter().position(|byte| *byte == b'\n');
-            let taken = end.map_or(room, |end| end + 1);
-            line.extend_from_slice(&ready[..taken]);
-            input.consume(taken);
-        }
-        (!line.is_empty()).then_some(line)
-    }
-
-    fn is_terminal(&self) -> bool {
-        self.terminal
-    }
-}
-
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
-}
-
-/// Makes a change; directories of what is written are made unless a defconfig is saved.
-fn apply(action: &FileAction, saving: bool) -> io::Result<()> {
-    match action {
-        FileAction::Touch(path) => {
-            std::fs::File::create(OsStr::from_bytes(path))?;
-        }
-        FileAction::Write {
-            path,
-            contents,
-            how,
-        } => {
-            let path = Path::new(OsStr::from_bytes(path));
-            if let Some(parent) = path.parent().filter(|_| !saving) {
-                std::fs::create_dir_all(parent)?;
-            }
-            if *how == WriteKind::InPlace {
-                return std::fs::write(path, contents);
-            }
-            let temporary = with_suffix(path, &format!(".{}.tmp", std::process::id()));
-            std::fs::write(&temporary, contents)?;
-            if *how == WriteKind::KeepOld && path.exists() {
-                std::fs::rename(path, with_suffix(path, ".old"))?;
-            }
-            std::fs::rename(&temporary, path)?;
-        }
-    }
-    Ok(())
-}
-
 fn main() -> ExitCode {
     let mut words = std::env::args_os();
     let program = words
@@ -331,11 +256,7 @@ fn main() -> ExitCode {
         seed: (now.as_secs() as u32 + 1).wrapping_mul(now.subsec_micros() + 1),
         dialect,
     };
-    let terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
-    let mut console = Terminal {
-        terminal,
-        out: io::BufWriter::new(io::stdout()),
-    };
+    let mut console = Terminal::new(Channel::Output);
     let outcome = with_shell(&probes, &environment, None, |shell| {
         run(
             &request,
@@ -354,7 +275,7 @@ fn main() -> ExitCode {
     };
     for action in &outcome.files {
         let saving = matches!(request.mode, Mode::SaveDefconfig(_));
-        if let Err(error) = apply(action, saving) {
+        if let Err(error) = apply(action, Path::new(""), !saving) {
             let text = match &request.mode {
                 Mode::SaveDefconfig(path) => {
                     let path = String::from_utf8_lossy(path);
@@ -366,6 +287,6 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     }
-    let _ = console.out.flush();
+    console.flush();
     ExitCode::from(outcome.status)
 }

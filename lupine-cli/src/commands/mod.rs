@@ -28,6 +28,8 @@ use crate::bars;
 enum Failure {
     #[error(transparent)]
     Pipeline(#[from] Error),
+    #[error(transparent)]
+    Config(#[from] config::ConfigFailure),
     #[error("cannot write {what}")]
     Output {
         what: String,
@@ -53,6 +55,7 @@ impl Failure {
                 Blame::Input => 3,
                 Blame::Host => 4,
             },
+            Failure::Config(error) => error.status(),
             Failure::Application(_) => 1,
             Failure::Usage(_) => 2,
             Failure::Output { .. } | Failure::Signals(_) | Failure::Lacking => 4,

@@ -14,8 +14,10 @@
 
 mod arches;
 mod cases;
+mod command;
 mod generate;
 mod generated;
+mod incremental;
 mod perturb;
 mod perturbed;
 mod random;

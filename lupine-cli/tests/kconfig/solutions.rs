@@ -30,7 +30,7 @@ impl Shell for Live<'_> {
 }
 
 /// The x86 tree of a release, and the setting it was read in.
-fn load(kernel: &Kernel) -> (Kconfig, Setting) {
+pub(crate) fn load(kernel: &Kernel) -> (Kconfig, Setting) {
     let setting = Setting::tree(kernel, "x86", Probes::Pass);
     let mut environment = Environment::new();
     for (name, value) in &setting.environment {

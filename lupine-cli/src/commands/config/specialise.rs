@@ -1,15 +1,9 @@
-//! `lupine config ...`.
+//! `lupine config specialise`.
 
-use super::{Failure, Session};
-use crate::args::{Config, Specialise};
+use super::super::{Failure, Session};
+use crate::args::Specialise;
 
-pub(super) fn execute(session: &Session<'_>, args: &Config) -> Result<(), Failure> {
-    match args {
-        Config::Specialise(args) => specialise(session, args),
-    }
-}
-
-fn specialise(session: &Session<'_>, args: &Specialise) -> Result<(), Failure> {
+pub(super) fn execute(session: &Session<'_>, args: &Specialise) -> Result<(), Failure> {
     let lupine = session.lupine_for(&args.kernel)?;
     let image = lupine.image(&session.manifest(&args.image)?)?;
     let needs = lupine.needs(&image)?;
