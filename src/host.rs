@@ -122,6 +122,11 @@ pub const TOOLS: &[Tool] = &[
         ["e2fsprogs", "e2fsprogs", "e2fsprogs", "e2fsprogs"],
     ),
     program(
+        "busybox",
+        Purpose::Test,
+        ["busybox-static", "busybox", "busybox", "busybox"],
+    ),
+    program(
         "debugfs",
         Purpose::Test,
         ["e2fsprogs", "e2fsprogs", "e2fsprogs", "e2fsprogs-extra"],

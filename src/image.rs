@@ -1,6 +1,8 @@
 //! An application's image: its files and what it runs, from whatever source
 //! the manifest names.
 
+mod health;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -15,7 +17,7 @@ use crate::digest::{Digest, DigestBuilder};
 use crate::error::Error;
 use crate::guest::init::HELLO;
 use crate::guest::{self, InitConfig, Step, User};
-use crate::manifest::{ImageSource, Manifest};
+use crate::manifest::{ImageSource, Manifest, Tmpfs};
 use crate::needs::{AnalysisError, Entry, Files, FilesError};
 use crate::process::Cancel;
 use crate::progress::{Progress, Unit};
@@ -39,8 +41,8 @@ pub enum ImageError {
         /// Why.
         source: TreeError,
     },
-    /// A file that the manifest adds has an impossible name.
-    #[error("the manifest's file name is impossible: {0}")]
+    /// A file that the manifest adds, or a volume of the image, has an impossible name.
+    #[error("a file of the manifest or a volume of the image has an impossible name: {0}")]
     Path(#[from] PathError),
 }
 
@@ -51,7 +53,6 @@ pub struct AppImage {
     source: Option<Image>,
     tree: FileTree,
     process: Option<Process>,
-    ports: Vec<u16>,
     key: Digest,
 }
 
@@ -83,23 +84,26 @@ impl AppImage {
                 Some(&packaged)
             }
         };
+        let mut options = OpenOptions::new();
+        options.overlays.clone_from(&manifest.run.overlays);
         let source = path
-            .map(|path| Image::open(path, &OpenOptions::default()))
+            .map(|path| Image::open(path, &options))
             .transpose()
             .map_err(ImageError::from)?;
         let tree = tree(manifest, source.as_ref(), cancel, progress)?;
         let config = config(manifest, source.as_ref());
+        let groups: Vec<ByteString> = manifest
+            .run
+            .groups
+            .iter()
+            .map(|g| g.as_str().into())
+            .collect();
         let process = match config.argv().is_empty() {
             true => None,
-            false => Some(config.process(&tree, &[]).map_err(ImageError::from)?),
+            false => Some(config.process(&tree, &groups).map_err(ImageError::from)?),
         };
-        let mut ports = manifest.machine.ports.clone();
-        let exposed = config
-            .exposed_ports
-            .iter()
-            .filter(|range| range.protocol == Protocol::Tcp);
-        ports.extend(exposed.map(|range| range.first));
-        ports.dedup();
+        let mut manifest = manifest.clone();
+        complete(&mut manifest, &config);
         let content = match &source {
             Some(image) => image.digest().map_err(ImageError::from)?,
             None => Digest::of(HELLO).as_str().to_owned(),
@@ -110,16 +114,16 @@ impl AppImage {
             .field("run", &written)
             .finish();
         Ok(AppImage {
-            manifest: manifest.clone(),
+            manifest,
             source,
             tree,
             process,
-            ports,
             key,
         })
     }
 
-    /// The manifest that it was opened by.
+    /// The manifest that it was opened by, completed by what the image's own configuration says:
+    /// the TCP ports it exposes, and a health check where the manifest has none.
     #[must_use]
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
@@ -155,7 +159,7 @@ impl AppImage {
                 .unwrap_or_default(),
             directory: text(&process.working_dir),
             user_is_not_root: process.user.uid != 0 || process.user.gid != 0,
-            ports: self.ports.clone(),
+            ports: self.manifest.machine.ports.clone(),
         }
     }
 
@@ -175,7 +179,7 @@ impl AppImage {
             false => String::from_utf8_lossy(&process.hostname).into_owned(),
         };
         let mut init = InitConfig::standard(&hostname, bytes(&process.argv), bytes(&process.env));
-        if !self.ports.is_empty() {
+        if !self.manifest.machine.ports.is_empty() {
             init.setup
                 .push(Step::Address(Machine::guest_interface()).required());
         }
@@ -188,6 +192,9 @@ impl AppImage {
                 groups,
             });
         }
+        init.setup
+            .extend(self.manifest.run.tmpfs.iter().map(Tmpfs::step));
+        init.stop_signal = process.stop_signal;
         init.kml = variant.has_kml();
         init
     }
@@ -198,6 +205,29 @@ impl AppImage {
     /// The image cannot be read any longer.
     pub fn fresh_tree(&self, cancel: &Cancel, progress: &dyn Progress) -> Result<FileTree, Error> {
         tree(&self.manifest, self.source.as_ref(), cancel, progress)
+    }
+}
+
+/// What the image's configuration says about the machine.
+fn complete(manifest: &mut Manifest, config: &ImageConfig) {
+    let ports = &mut manifest.machine.ports;
+    let exposed = config
+        .exposed_ports
+        .iter()
+        .filter(|range| range.protocol == Protocol::Tcp)
+        .map(|range| range.first);
+    for port in exposed {
+        if !ports.contains(&port) {
+            ports.push(port);
+        }
+    }
+    if manifest.health.is_none() {
+        manifest.health = health::of_image(config, &manifest.machine.ports);
+    }
+    if let Some(port) = manifest.health_port()
+        && !manifest.machine.ports.contains(&port)
+    {
+        manifest.machine.ports.push(port);
     }
 }
 
@@ -212,9 +242,12 @@ fn config(manifest: &Manifest, source: Option<&Image>) -> ImageConfig {
             .env
             .iter()
             .map(|(name, value)| format!("{name}={value}").into())
+            .chain(run.unset.iter().map(|name| name.as_str().into()))
             .collect(),
         working_dir: run.workdir.as_deref().map(Into::into),
         user: run.user.as_deref().map(Into::into),
+        hostname: run.hostname.as_deref().map(Into::into),
+        stop_signal: run.stop_signal.as_deref().map(Into::into),
         ..Overrides::default()
     };
     let mut base = source
@@ -235,7 +268,7 @@ fn tree(
 ) -> Result<FileTree, Error> {
     let mut tree = match source {
         Some(image) => {
-            let mut listener = Listener { progress, cancel };
+            let mut listener = Listener::new(progress, cancel);
             image.read(&mut listener).map_err(ImageError::from)?.0
         }
         None => {
@@ -244,6 +277,15 @@ fn tree(
             tree
         }
     };
+    // Data of an image's volumes begins as what the image has there, or empty.
+    for volume in source.iter().flat_map(|image| &image.config().volumes) {
+        let place = TreePath::new(volume).map_err(ImageError::from)?;
+        if tree.resolve(&place).is_err() {
+            let inode = Inode::new(Kind::Directory, Metadata::with_mode(0o755));
+            let volume = volume.to_string();
+            insert(&mut tree, &volume, inode)?;
+        }
+    }
     for directory in &manifest.run.directories {
         let inode = Inode::new(Kind::Directory, Metadata::with_mode(0o755));
         insert(&mut tree, directory, inode)?;
@@ -299,10 +341,19 @@ impl Files for AppImage {
     }
 }
 
-/// Hands the root file system library's progress on to ours.
-pub(crate) struct Listener<'a> {
-    pub(crate) progress: &'a dyn Progress,
-    pub(crate) cancel: &'a Cancel,
+/// Hands the progress of `lupine-rootfs` on to a listener of this crate, and stops its work when
+/// the user cancels.
+pub struct Listener<'a> {
+    progress: &'a dyn Progress,
+    cancel: &'a Cancel,
+}
+
+impl<'a> Listener<'a> {
+    /// Tells `progress`, and stops when `cancel` is set.
+    #[must_use]
+    pub fn new(progress: &'a dyn Progress, cancel: &'a Cancel) -> Listener<'a> {
+        Listener { progress, cancel }
+    }
 }
 
 impl lupine_rootfs::Progress for Listener<'_> {
@@ -311,6 +362,8 @@ impl lupine_rootfs::Progress for Listener<'_> {
         let (name, unit) = match stage {
             Stage::Reading => ("reading the image", Unit::Bytes),
             Stage::Data => ("writing the root file system", Unit::Bytes),
+            Stage::Sync => ("flushing it to the disk", Unit::Bytes),
+            Stage::Checking => ("going through the image", Unit::Files),
             _ => return,
         };
         self.progress

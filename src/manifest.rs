@@ -9,6 +9,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::guest::{Setup, Step};
+
 /// An application, as its manifest describes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -70,12 +72,31 @@ pub struct Run {
     /// Adds to or replaces the environment.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
+    /// Removes from the environment.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unset: Vec<String>,
     /// Replaces the working directory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workdir: Option<String>,
     /// Replaces the user: `name`, `uid`, `name:group` or `uid:gid`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
+    /// Further groups of the user, by name or number.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
+    /// Replaces the host name; the image's, else the application's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<String>,
+    /// Replaces the signal that asks the application to end, by name or number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stop_signal: Option<String>,
+    /// File systems in memory.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tmpfs: Vec<Tmpfs>,
+    /// Archives and directories put on top of the image, in this order, relative to the manifest's
+    /// folder; their whiteouts hide what is below.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub overlays: Vec<PathBuf>,
     /// Files written into the image: guest path to content.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub files: BTreeMap<String, String>,
@@ -87,6 +108,90 @@ pub struct Run {
 impl Run {
     fn is_empty(&self) -> bool {
         *self == Run::default()
+    }
+}
+
+/// A file system in memory, as `docker run --tmpfs` writes it: `PATH` or `PATH:OPTION,...`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Tmpfs {
+    /// Where it is mounted: an absolute path.
+    pub path: String,
+    /// `MS_*` of `mount(2)`.
+    flags: u64,
+    /// Options of the file system itself, such as `size=64m`.
+    data: Vec<String>,
+}
+
+/// Words of mount options and their `MS_*` flags, include/uapi/linux/mount.h.
+const MOUNT_FLAGS: [(&str, &str, u64); 4] = [
+    ("ro", "rw", 1),
+    ("nosuid", "suid", 2),
+    ("nodev", "dev", 4),
+    ("noexec", "exec", 8),
+];
+
+/// Flags of a file system in memory that says nothing else: nosuid, nodev, noexec.
+const TMPFS_FLAGS: u64 = 2 | 4 | 8;
+
+impl Tmpfs {
+    /// The step of the guest's init.
+    pub(crate) fn step(&self) -> Setup {
+        Step::Mount {
+            source: "tmpfs".into(),
+            target: self.path.as_str().into(),
+            fstype: "tmpfs".into(),
+            flags: self.flags,
+            data: self.data.join(",").as_str().into(),
+        }
+        .required()
+    }
+}
+
+impl std::str::FromStr for Tmpfs {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Tmpfs, String> {
+        let (path, options) = text.split_once(':').unwrap_or((text, ""));
+        if !path.starts_with('/') || path.split('/').any(|part| part == "..") {
+            return Err(format!("{path:?} is not an absolute path without '..'"));
+        }
+        let mut tmpfs = Tmpfs {
+            path: path.to_owned(),
+            flags: TMPFS_FLAGS,
+            data: Vec::new(),
+        };
+        for option in options.split(',').filter(|option| !option.is_empty()) {
+            let flag = MOUNT_FLAGS
+                .iter()
+                .find(|(on, off, _)| option == *on || option == *off);
+            match flag {
+                Some((on, _, bit)) if option == *on => tmpfs.flags |= bit,
+                Some((_, _, bit)) => tmpfs.flags &= !bit,
+                None => tmpfs.data.push(option.to_owned()),
+            }
+        }
+        Ok(tmpfs)
+    }
+}
+
+impl TryFrom<String> for Tmpfs {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Tmpfs, String> {
+        text.parse()
+    }
+}
+
+impl From<Tmpfs> for String {
+    fn from(tmpfs: Tmpfs) -> String {
+        let word = |&(on, off, bit): &(&str, &str, u64)| match tmpfs.flags & bit {
+            0 => off.to_owned(),
+            _ => on.to_owned(),
+        };
+        let mut options: Vec<String> = MOUNT_FLAGS.iter().map(word).collect();
+        options.extend(tmpfs.data);
+        format!("{}:{}", tmpfs.path, options.join(","))
     }
 }
 
@@ -275,8 +380,13 @@ impl Manifest {
             source,
         })?;
         let mut manifest = Manifest::parse(&text, &path.display().to_string())?;
-        if let (ImageSource::Path(image), Some(folder)) = (&mut manifest.image, path.parent()) {
-            *image = folder.join(&*image);
+        if let Some(folder) = path.parent() {
+            if let ImageSource::Path(image) = &mut manifest.image {
+                *image = folder.join(&*image);
+            }
+            for overlay in &mut manifest.run.overlays {
+                *overlay = folder.join(&*overlay);
+            }
         }
         Ok(manifest)
     }
@@ -402,6 +512,22 @@ mod tests {
             assert_eq!(manifest.name, name);
             let text = toml::to_string(&manifest).unwrap();
             assert_eq!(Manifest::parse(&text, name).unwrap(), manifest);
+        }
+    }
+
+    #[test]
+    fn file_systems_in_memory_are_written_as_docker_does() {
+        let written = |text: &str| text.parse::<Tmpfs>().map(String::from);
+        assert_eq!(
+            written("/cache").as_deref(),
+            Ok("/cache:rw,nosuid,nodev,noexec")
+        );
+        assert_eq!(
+            written("/run/a:size=64m,exec,ro,mode=1770").as_deref(),
+            Ok("/run/a:ro,nosuid,nodev,exec,size=64m,mode=1770")
+        );
+        for bad in ["", "cache", "/a/../b"] {
+            assert!(written(bad).is_err(), "{bad}");
         }
     }
 

@@ -99,7 +99,7 @@ impl Rootfs {
                 size: Size::Smallest { free },
                 ..Options::default()
             };
-            let mut listener = Listener { progress, cancel };
+            let mut listener = Listener::new(progress, cancel);
             let report =
                 ext2::write_image(&tree, &options, &dir.join(Rootfs::FILE_NAME), &mut listener)
                     .map_err(RootfsError::from)?;

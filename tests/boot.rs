@@ -20,6 +20,8 @@ use lupine::vmm::{
     Accel, Drive, DriveMode, GuestExit, HealthCheck, Machine, Probe, Vm, VmError, free_port,
     http_get,
 };
+use lupine_rootfs::ext2::{self, BlockSize, Size};
+use lupine_rootfs::{OpenOptions, TreePath};
 
 /// A kernel with the base options, INET, a virtio network and MULTIUSER: nginx's, which other
 /// tests build, too. `LUPINE_TEST_KERNEL` names another one.
@@ -158,6 +160,96 @@ fn writes_stay_where_they_should() {
         .arg(image)
         .run_checked(&Cancel::new())
         .unwrap();
+}
+
+/// What a guest does to a file system: makes and removes names in an indexed directory, writes
+/// through index blocks, cuts, links, moves.
+const WRITES: &str = r#"
+work() {
+    busybox mkdir $1/new
+    i=0
+    while [ $i -lt 300 ]; do echo $i >$1/many/added-$i; i=$((i+1)); done
+    busybox rm $1/many/entry-00*
+    busybox dd if=/dev/zero of=$1/large bs=4096 count=400
+    busybox dd if=/dev/zero of=$1/data/sparse bs=1024 seek=300 count=1 conv=notrunc
+    : >$1/data/cut
+    busybox ln $1/data/kept $1/new/link
+    busybox ln -s ../data $1/new/symlink
+    busybox mv $1/new $1/moved
+    echo more >>$1/data/kept
+}
+set -e
+for drive in b c; do
+    busybox mkdir /mnt-$drive
+    busybox mount -t ext2 /dev/vd$drive /mnt-$drive
+    work /mnt-$drive
+    busybox umount /mnt-$drive
+done
+work ""
+"#;
+
+#[test]
+fn file_systems_of_ours_are_sound_after_a_guest_wrote_to_them() {
+    let Some(kernel) = kernel() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("root");
+    common::write_root(&root, &config(&["/bin/sh", "-c", WRITES]));
+    common::copy_program(&root, "busybox");
+    for file in 0..500 {
+        let many = root.join("many");
+        fs::create_dir_all(&many).unwrap();
+        fs::write(many.join(format!("entry-{file:03} of many")), b"").unwrap();
+    }
+    fs::create_dir_all(root.join("data")).unwrap();
+    fs::write(root.join("data/kept"), b"kept\n").unwrap();
+    fs::write(root.join("data/cut"), vec![1; 300_000]).unwrap();
+    fs::File::create(root.join("data/sparse"))
+        .unwrap()
+        .set_len(1 << 20)
+        .unwrap();
+    // One boot serves all block sizes.
+    let images: Vec<PathBuf> = BlockSize::ALL
+        .into_iter()
+        .rev()
+        .map(|block_size| {
+            let image = dir.path().join(format!("{block_size:?}.ext2"));
+            let options = ext2::Options {
+                block_size: Some(block_size),
+                size: Size::Smallest { free: 4 << 20 },
+                ..ext2::Options::default()
+            };
+            let source = lupine_rootfs::Image::open(&root, &OpenOptions::new()).unwrap();
+            let (tree, _) = source.read(&mut ()).unwrap();
+            ext2::write_image(&tree, &options, &image, &mut ()).unwrap();
+            image
+        })
+        .collect();
+    let mut machine = Machine::new(kernel, images[0].clone());
+    machine.drives[0].mode = DriveMode::Persistent;
+    machine.drives.extend(images[1..].iter().map(|path| Drive {
+        path: path.clone(),
+        mode: DriveMode::Persistent,
+    }));
+    let mut vm = boot(&machine);
+    let exit = vm.wait(Some(Duration::from_secs(120)), |_| {}).unwrap();
+    let tail = vm.console().tail();
+    assert_eq!(exit, GuestExit::Status(0), "{tail}");
+    for path in &images {
+        Task::new("e2fsck")
+            .args(["-fn"])
+            .arg(path)
+            .run_checked(&Cancel::new())
+            .unwrap();
+        let image = ext2::Image::open(fs::File::open(path).unwrap()).unwrap();
+        let problems = ext2::check(&image, &mut ()).unwrap();
+        assert!(problems.is_clean(), "{problems:?}");
+        let (number, inode) = image
+            .lookup(&TreePath::new("moved/symlink/kept").unwrap(), true)
+            .unwrap();
+        assert_eq!(inode.links_count, 2);
+        let kept = image.content(number, &inode, 100).unwrap();
+        assert_eq!(kept, b"kept\nmore\n");
+    }
 }
 
 #[test]

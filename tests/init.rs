@@ -366,14 +366,10 @@ fn orphans_are_reaped_and_ended_with_the_machine() {
     assert!(text.contains("exit status=0"), "{text}");
 }
 
-#[test]
-fn a_request_to_end_reaches_the_program() {
+/// What a program, that says `waiting`, and its init print when init gets a signal then.
+fn asked_to_end(config: &InitConfig, signal: &str) -> Option<String> {
     let dir = tempfile::tempdir().unwrap();
-    let config =
-        script("trap 'echo asked; exit 5' TERM; echo waiting; while :; do sleep 0.1; done");
-    let Some(task) = start(dir.path(), &config) else {
-        return;
-    };
+    let task = start(dir.path(), config)?;
     let mut child = task.spawn(&Cancel::new()).unwrap();
     let (mut seen, mut asked) = (Vec::new(), false);
     loop {
@@ -387,15 +383,35 @@ fn a_request_to_end_reaches_the_program() {
             let children = format!("/proc/{0}/task/{0}/children", child.id());
             let init = fs::read_to_string(children).unwrap();
             Task::new("kill")
-                .args(["-TERM", init.trim()])
+                .args([signal, init.trim()])
                 .run_checked(&Cancel::new())
                 .unwrap();
             asked = true;
         }
     }
-    let text = String::from_utf8(seen).unwrap();
-    assert!(
-        text.contains("asked\n") && text.contains("lupine-init: exit status=5\n"),
-        "{text}"
-    );
+    Some(String::from_utf8(seen).unwrap())
+}
+
+#[test]
+fn a_request_to_end_reaches_the_program() {
+    let script = |signal: &str| {
+        script(&format!(
+            "trap 'echo asked; exit 5' {signal}; echo waiting; while :; do sleep 0.1; done"
+        ))
+    };
+    let mut quits = script("QUIT");
+    quits.stop_signal = 3;
+    for (config, signal) in [
+        (script("TERM"), "-TERM"),
+        (script("TERM"), "-PWR"),
+        (quits, "-PWR"),
+    ] {
+        let Some(text) = asked_to_end(&config, signal) else {
+            return;
+        };
+        assert!(
+            text.contains("asked\n") && text.contains("lupine-init: exit status=5\n"),
+            "{signal}: {text}"
+        );
+    }
 }

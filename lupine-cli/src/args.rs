@@ -6,11 +6,13 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use lupine::kernel::toolchain::Compiler;
+use lupine::manifest::Tmpfs;
 use lupine::variant::Variant;
 
 pub use config::{
     Conf, ConfMode, Config, Diff, Graph, GraphFormat, Source, Specialise, Why, WhyNot,
 };
+pub mod rootfs;
 
 /// A Linux specialised to one application, in unikernel clothing.
 #[derive(Debug, Parser)]
@@ -26,7 +28,7 @@ pub struct Cli {
 
 const EXIT_STATUSES: &str = "Exit status:
   0    done; for run, the application ended with status 0
-  1    the application or its guest failed
+  1    the application or its guest failed, or a check found problems
   2    the command line is wrong
   3    the input is wrong: image, manifest, kernel source, configuration
   4    this machine lacks something: a tool, disk space, a free port
@@ -60,6 +62,9 @@ pub enum Command {
     /// Kernel configurations
     #[command(subcommand)]
     Config(Config),
+    /// Root file systems: ext2 images of container images, archives and directories
+    #[command(subcommand)]
+    Rootfs(rootfs::Rootfs),
     /// Shell completions on standard output
     Completions {
         /// The shell
@@ -82,15 +87,33 @@ pub struct ImageArgs {
     /// Replace the image's entry point
     #[arg(long, value_name = "PROGRAM")]
     pub entrypoint: Option<String>,
-    /// Set a variable of the environment
-    #[arg(long, short = 'e', value_name = "NAME=VALUE")]
+    /// Set a variable of the environment; NAME alone passes on this machine's, or removes it
+    #[arg(long, short = 'e', value_name = "NAME[=VALUE]")]
     pub env: Vec<String>,
+    /// Set variables from a file of NAME=VALUE lines; --env has precedence
+    #[arg(long, value_name = "FILE")]
+    pub env_file: Vec<PathBuf>,
     /// Run in this directory of the image
     #[arg(long, short = 'w', value_name = "DIR")]
     pub workdir: Option<String>,
     /// Run as this user: name, uid, name:group or uid:gid
     #[arg(long, short = 'u', value_name = "USER")]
     pub user: Option<String>,
+    /// Add a group of the image, by name or number, to the user's
+    #[arg(long, value_name = "GROUP")]
+    pub group_add: Vec<String>,
+    /// Replace the host name
+    #[arg(long, value_name = "NAME")]
+    pub hostname: Option<String>,
+    /// Replace the signal that asks the application to end
+    #[arg(long, value_name = "SIGNAL")]
+    pub stop_signal: Option<String>,
+    /// Mount a file system in memory, such as /cache:size=16m
+    #[arg(long, value_name = "PATH[:OPTION,...]")]
+    pub tmpfs: Vec<Tmpfs>,
+    /// Put an archive or directory on top of the image; its whiteouts hide what is below
+    #[arg(long, value_name = "PATH")]
+    pub overlay: Vec<PathBuf>,
     /// Replace the image's command
     #[arg(value_name = "COMMAND", trailing_var_arg = true)]
     pub command: Vec<String>,

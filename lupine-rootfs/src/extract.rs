@@ -2,7 +2,19 @@
 //!
 //! The directory must not exist or be empty. Every file is created anew below it, directories
 //! before what is in them, and none through a symbolic link: a tree's directories are directories.
-//! So nothing outside can be written, whatever the image says.
+//! So nothing outside can be written, whatever the image says. Work that fails or is cancelled takes
+//! away what it has made.
+//!
+//! ```no_run
+//! use lupine_rootfs::{ExtractOptions, ext2, extract};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let image = ext2::Image::open(std::fs::File::open("root.ext2")?)?;
+//! let tree = ext2::read_tree(image)?;
+//! extract(&tree, "root".as_ref(), ExtractOptions::default(), &mut ())?;
+//! # Ok(())
+//! # }
+//! ```
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -74,15 +86,16 @@ pub struct Extracted {
 /// Extracts `tree` into the directory `to`, which is made unless it is there and empty.
 ///
 /// # Errors
-/// [`ExtractError`]; what was made until then remains.
+/// [`ExtractError`]; then `to` is again what it was before.
 pub fn extract(
     tree: &FileTree,
     to: &Path,
     options: ExtractOptions,
     progress: &mut dyn Progress,
 ) -> Result<Extracted, ExtractError> {
+    let mut made = false;
     match fs::create_dir(to) {
-        Ok(()) => {}
+        Ok(()) => made = true,
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             let mut entries = fs::read_dir(to).map_err(failed("read", to))?;
             if entries.next().is_some() {
@@ -93,7 +106,35 @@ pub fn extract(
         }
         Err(error) => return Err(failed("create", to)(error)),
     }
-    progress.start(Stage::Data, tree.len() as u64);
+    let done = fill(tree, to, options, progress);
+    if done.is_err() {
+        // The first error is the one to tell.
+        let _ = clear(to).and_then(|()| if made { fs::remove_dir(to) } else { Ok(()) });
+    }
+    done
+}
+
+/// Removes everything in a directory.
+fn clear(directory: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            fs::remove_dir_all(entry.path())?;
+        } else {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Extracts into an empty directory.
+fn fill(
+    tree: &FileTree,
+    to: &Path,
+    options: ExtractOptions,
+    progress: &mut dyn Progress,
+) -> Result<Extracted, ExtractError> {
+    progress.start(Stage::Checking, tree.len() as u64);
     let mut done = Extracted::default();
     let mut first_names: HashMap<InodeId, TreePath> = HashMap::new();
     for (path, id) in tree.walk().skip(1) {
@@ -117,6 +158,7 @@ pub fn extract(
         to,
         names: &first_names,
         open: Mutex::new(Vec::new()),
+        progress: Mutex::new(progress),
     };
     let files = first_names
         .keys()
@@ -231,6 +273,7 @@ struct DirectorySink<'a> {
     to: &'a Path,
     names: &'a HashMap<InodeId, TreePath>,
     open: Mutex<Vec<(InodeId, File)>>,
+    progress: Mutex<&'a mut dyn Progress>,
 }
 
 impl ContentSink for DirectorySink<'_> {
@@ -252,5 +295,10 @@ impl ContentSink for DirectorySink<'_> {
             }
         };
         open[found].1.write_all_at(bytes, offset)
+    }
+
+    fn cancelled(&self) -> bool {
+        let progress = self.progress.lock();
+        progress.unwrap_or_else(PoisonError::into_inner).cancelled()
     }
 }

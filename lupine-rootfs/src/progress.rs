@@ -1,4 +1,28 @@
 //! How long work reports: to a progress bar, a log, or nobody.
+//!
+//! ```
+//! use std::time::Instant;
+//!
+//! use lupine_rootfs::{FileTree, Progress, Stage, ext2};
+//!
+//! /// Gives up at a time.
+//! struct Until(Instant);
+//!
+//! impl Progress for Until {
+//!     fn start(&mut self, stage: Stage, total: u64) {
+//!         println!("{stage:?} of {total}");
+//!     }
+//!
+//!     fn cancelled(&self) -> bool {
+//!         Instant::now() > self.0
+//!     }
+//! }
+//!
+//! let mut past = Until(Instant::now());
+//! let options = ext2::Options::default();
+//! let written = ext2::write_seek(&FileTree::new(), &options, std::io::Cursor::new(vec![]), &mut past);
+//! assert!(matches!(written, Err(ext2::WriteError::Cancelled)));
+//! ```
 
 /// What is being done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -12,6 +12,24 @@
 //! Layers: [`FileTree::begin_layer`] starts a new one. Every entry remembers the layer that last
 //! named it, and [`FileTree::whiteout`] and [`FileTree::make_opaque`] hide only what earlier layers
 //! brought, wherever in its own layer the marker stands.
+//!
+//! ```
+//! use lupine_rootfs::{FileTree, TreePath};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut tree = FileTree::new();
+//! let program = tree.add_file("usr/bin/server", *b"#!/bin/sh\n", 0o755)?;
+//! tree.metadata_mut(program).uid = 33;
+//! tree.hard_link(&TreePath::new("usr/bin/daemon")?, program)?;
+//! tree.add_symlink("bin", "usr/bin")?;
+//! // As a process inside would open it, by way of the link.
+//! assert_eq!(tree.resolve(&TreePath::new("/bin/daemon")?)?, program);
+//! tree.remove(&TreePath::new("usr/bin/server")?)?;
+//! let paths: Vec<_> = tree.walk().map(|(path, _)| path.to_string()).collect();
+//! assert_eq!(paths, ["/", "/bin", "/usr", "/usr/bin", "/usr/bin/daemon"]);
+//! # Ok(())
+//! # }
+//! ```
 
 use std::collections::BTreeMap;
 use std::fmt;

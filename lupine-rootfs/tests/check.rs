@@ -342,6 +342,71 @@ fn damaged_records_and_indexes_are_found() {
     }
 }
 
+/// The bytes of an image that are metadata: superblock, descriptors, bitmaps, inodes, directories.
+fn metadata(image: &Path) -> Vec<u64> {
+    let opened = Image::open(File::open(image).unwrap()).unwrap();
+    let group = &opened.groups()[0];
+    let inodes = opened.superblock().inodes_count - opened.superblock().free_inodes_count;
+    let block = |number: u32| u64::from(number) * 1024;
+    let table = block(group.inode_table);
+    let mut ranges = vec![
+        1024..1024 + 136,
+        2048..2048 + 32,
+        block(group.block_bitmap)..block(group.block_bitmap) + 1024,
+        block(group.inode_bitmap)..block(group.inode_bitmap) + 128,
+        // The few inodes that are not empty files count as much as all others.
+        table..table + u64::from(inodes) * 128,
+        table + 128..table + 20 * 128,
+        table + 10 * 128..table + 20 * 128,
+    ];
+    let commands = ["/", "/etc", "/usr", "/many"].map(|path| format!("blocks {path}"));
+    for answer in judge::debugfs(image, &commands) {
+        for number in answer.split_whitespace() {
+            let start = block(number.parse().unwrap());
+            ranges.push(start..start + 1024);
+        }
+    }
+    ranges.into_iter().flatten().collect()
+}
+
+#[test]
+fn what_e2fsck_finds_in_images_with_a_changed_byte_is_found() {
+    let directory = tempfile::tempdir().unwrap();
+    let ours = images(directory.path()).remove(0);
+    let places = metadata(&ours);
+    let damaged = directory.path().join("damaged");
+    let sound = fs::read(&ours).unwrap();
+    let changes = (any::<prop::sample::Index>(), 1_u8..);
+    let config = ProptestConfig {
+        cases: judge::cases(100),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
+    let mut runner = proptest::test_runner::TestRunner::new(config);
+    let run = runner.run(&changes, |(place, flip)| {
+        let at = places[place.index(places.len())] as usize;
+        let mut bytes = sound.clone();
+        bytes[at] ^= flip;
+        fs::write(&damaged, &bytes).unwrap();
+        let e2fsck = Command::new("e2fsck")
+            .arg("-fn")
+            .arg(&damaged)
+            .output()
+            .unwrap();
+        let clean = match Image::open(bytes) {
+            Ok(image) => ext2::check(&image, &mut ()).unwrap().is_clean(),
+            Err(_) => false,
+        };
+        let said = String::from_utf8_lossy(&e2fsck.stdout);
+        prop_assert!(
+            !clean || e2fsck.status.success(),
+            "byte {at} ^ {flip:#x}: {said}"
+        );
+        Ok(())
+    });
+    run.unwrap();
+}
+
 #[test]
 fn an_image_read_back_and_written_again_is_the_same() {
     let directory = tempfile::tempdir().unwrap();

@@ -20,6 +20,7 @@
 //! | `cwd` | path | |
 //! | `user` | uid gid | |
 //! | `group` | gid | one supplementary group |
+//! | `stop` | signal | what the program gets when it is asked to end; 15 otherwise |
 //! | `kml` | | the program runs in kernel mode, if the kernel knows how |
 //! | `interactive` | | the program reads the console |
 //! | `end` | | |
@@ -38,7 +39,7 @@ const MS_NODEV: u64 = 4;
 const MS_NOEXEC: u64 = 8;
 
 /// Everything that init does before, and for, the program.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InitConfig {
     /// What to set up, in order.
@@ -56,6 +57,9 @@ pub struct InitConfig {
     /// Whom the program runs as; user and group 0 if absent.
     #[serde(default)]
     pub user: Option<User>,
+    /// The signal that the program gets when the console or the machine asks it to end.
+    #[serde(default = "sigterm")]
+    pub stop_signal: u8,
     /// Whether the program runs in kernel mode: init marks it by the `arch_prctl` option
     /// `ARCH_KML_SET_EXEC` of Kernel Mode Linux. A kernel that does not know it leaves the program
     /// in user mode, and init notes it on the console.
@@ -65,6 +69,27 @@ pub struct InitConfig {
     /// interrupt character (3) on the console asks it to end.
     #[serde(default)]
     pub interactive: bool,
+}
+
+const SIGTERM: u8 = 15;
+
+fn sigterm() -> u8 {
+    SIGTERM
+}
+
+impl Default for InitConfig {
+    fn default() -> InitConfig {
+        InitConfig {
+            setup: Vec::new(),
+            args: Vec::new(),
+            env: Vec::new(),
+            cwd: None,
+            user: None,
+            stop_signal: SIGTERM,
+            kml: false,
+            interactive: false,
+        }
+    }
 }
 
 /// Whom the program runs as.
@@ -186,6 +211,9 @@ impl InitConfig {
                 put(&mut out, "group", &[&decimal(*group)])?;
             }
         }
+        if self.stop_signal != SIGTERM {
+            put(&mut out, "stop", &[&decimal(self.stop_signal.into())])?;
+        }
         if self.kml {
             put(&mut out, "kml", &[])?;
         }
@@ -235,6 +263,7 @@ impl InitConfig {
                     };
                     config.user.as_mut().ok_or(unexpected)?.groups.push(gid);
                 }
+                b"stop" => config.stop_signal = fields.parse("a signal")?,
                 b"kml" => config.kml = true,
                 b"interactive" => config.interactive = true,
                 _ => {
@@ -337,6 +366,7 @@ mod tests {
             env in vec(text(), 0..8),
             cwd in option::of(text()),
             user in option::of(any::<(u32, u32, Vec<u32>)>()),
+            stop_signal: u8,
             kml: bool,
             interactive: bool,
         ) -> InitConfig {
@@ -346,6 +376,7 @@ mod tests {
                 env,
                 cwd,
                 user: user.map(|(uid, gid, groups)| User { uid, gid, groups }),
+                stop_signal,
                 kml,
                 interactive,
             }

@@ -37,7 +37,7 @@ pub(crate) fn write_root(dir: &Path, config: &InitConfig) {
 }
 
 /// Copies a program of this machine, its ELF interpreter and its libraries.
-fn copy_program(dir: &Path, name: &str) {
+pub(crate) fn copy_program(dir: &Path, name: &str) {
     let program = find_program(name).unwrap();
     let listing = Task::new("ldd")
         .arg(&program)

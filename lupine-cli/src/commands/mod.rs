@@ -6,6 +6,8 @@ mod config;
 mod doctor;
 mod manual;
 mod needs;
+mod overrides;
+mod rootfs;
 mod run;
 
 use std::io::Write as _;
@@ -37,6 +39,11 @@ enum Failure {
     },
     #[error("{0}")]
     Usage(String),
+    #[error("{what}: {source}")]
+    Input {
+        what: String,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     #[error("cannot handle signals")]
     Signals(#[source] std::io::Error),
     /// The application ended with this status; said by the command already.
@@ -45,6 +52,8 @@ enum Failure {
     /// This machine lacks something; said by the command already.
     #[error("this machine lacks what is named above")]
     Lacking,
+    #[error(transparent)]
+    Rootfs(#[from] rootfs::Failed),
 }
 
 impl Failure {
@@ -56,8 +65,10 @@ impl Failure {
                 Blame::Host => 4,
             },
             Failure::Config(error) => error.status(),
+            Failure::Rootfs(error) => error.status(),
             Failure::Application(_) => 1,
             Failure::Usage(_) => 2,
+            Failure::Input { .. } => 3,
             Failure::Output { .. } | Failure::Signals(_) | Failure::Lacking => 4,
         }
     }
@@ -80,6 +91,7 @@ pub fn execute(cli: Cli) -> ExitCode {
         Command::Run(args) => run::execute(&session, &args),
         Command::Needs(args) => needs::execute(&session, &args),
         Command::Config(args) => config::execute(&session, &args),
+        Command::Rootfs(args) => rootfs::execute(&session, &args),
         Command::Completions { shell } => manual::completions(shell),
         Command::Man { dir } => manual::pages(&dir),
     };
@@ -178,20 +190,6 @@ fn manifest(args: &ImageArgs) -> Result<Manifest, Failure> {
         // Says which built-in names there are.
         Manifest::builtin(&args.image).map_err(Error::from)?
     };
-    let run = &mut manifest.run;
-    if let Some(program) = &args.entrypoint {
-        run.entrypoint = Some(vec![program.clone()]);
-    }
-    if !args.command.is_empty() {
-        run.command = Some(args.command.clone());
-    }
-    for variable in &args.env {
-        let (name, value) = variable
-            .split_once('=')
-            .ok_or_else(|| Failure::Usage(format!("--env {variable:?} is not NAME=VALUE")))?;
-        run.env.insert(name.to_owned(), value.to_owned());
-    }
-    run.workdir = args.workdir.clone().or(run.workdir.take());
-    run.user = args.user.clone().or(run.user.take());
+    overrides::apply(args, &mut manifest.run)?;
     Ok(manifest)
 }

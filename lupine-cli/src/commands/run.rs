@@ -28,6 +28,8 @@ pub(super) fn execute(session: &Session<'_>, args: &Run) -> Result<(), Failure> 
     }
     lupine.require_tools(&manifest, args.kernel.kernel_src.as_deref())?;
     let image = lupine.image(&manifest)?;
+    // Completed by what the image itself says.
+    let manifest = image.manifest();
     let needs = lupine.needs(&image)?;
     let source = lupine.kernel_source(args.kernel.kernel_src.as_deref())?;
     let source = lupine.patch(source, args.kernel.variant)?;
@@ -40,7 +42,7 @@ pub(super) fn execute(session: &Session<'_>, args: &Run) -> Result<(), Failure> 
     {
         forwards.push((lupine::free_port().map_err(lupine::Error::from)?, port));
     }
-    let mut guest = lupine.boot(&kernel, &rootfs, &manifest, &forwards)?;
+    let mut guest = lupine.boot(&kernel, &rootfs, manifest, &forwards)?;
     let json = session.common.json;
     // The console is the application's output: data, unless machines listen.
     let mut console = move |line: &[u8]| {

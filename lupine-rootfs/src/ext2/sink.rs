@@ -16,6 +16,9 @@ use crate::tree::InodeId;
 /// Pieces up to this length are read and joined; larger ones are copied by the kernel.
 const SMALL: u64 = 64 * 1024;
 
+/// Bytes copied by the kernel before it is asked again whether the work is cancelled.
+const STEP: u64 = 32 << 20;
+
 /// Puts pieces of files where the layout says, and counts what arrives.
 pub(crate) struct ImageSink<'a> {
     layout: &'a Layout<'a>,
@@ -142,9 +145,19 @@ impl ContentSink for ImageSink<'_> {
             file.read_exact_at(&mut bytes, file_offset)?;
             return self.write(inode, offset, &bytes);
         }
-        self.pieces(inode, offset, len, |to, from, len, _| {
-            self.output.copy_from(to, file, file_offset + from, len)
-        })
+        let mut done = 0;
+        while done < len {
+            if self.cancelled() {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            let step = (len - done).min(STEP);
+            self.pieces(inode, offset + done, step, |to, from, len, _| {
+                self.output
+                    .copy_from(to, file, file_offset + done + from, len)
+            })?;
+            done += step;
+        }
+        Ok(())
     }
 
     fn cancelled(&self) -> bool {

@@ -23,6 +23,7 @@ use super::output::{Joined, Output, Seeking};
 use super::sink::ImageSink;
 use super::superblock::{self, Superblock};
 use super::xattr;
+use crate::content::ContentSink;
 use crate::inode::{Inode, Kind};
 use crate::progress::{Progress, Stage};
 use crate::tree::{FileTree, InodeId};
@@ -126,6 +127,18 @@ pub fn write_seek<W: Write + Seek + Send>(
 /// Writes `tree` as an image to something that only writes, by way of an unnamed file in the
 /// directory `scratch`.
 ///
+/// ```
+/// use lupine_rootfs::{FileTree, ext2};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let options = ext2::Options { size: ext2::Size::Exact(1 << 20), ..ext2::Options::default() };
+/// let mut pipe = Vec::new();
+/// ext2::write_stream(&FileTree::new(), &options, &mut pipe, &std::env::temp_dir(), &mut ())?;
+/// assert_eq!(pipe.len(), 1 << 20);
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// [`WriteError`]; what was written until then remains.
 pub fn write_stream<W: Write>(
@@ -180,7 +193,11 @@ fn write_layout(
     let bytes = contents().filter_map(|id| layout.tree.inode(id).content());
     progress.start(Stage::Data, bytes.map(crate::Content::data_len).sum());
     let sink = ImageSink::new(&layout, &joined, progress);
-    layout.tree.deliver(contents(), &sink)?;
+    let delivered = layout.tree.deliver(contents(), &sink);
+    if sink.cancelled() {
+        return Err(WriteError::Cancelled);
+    }
+    delivered?;
     sink.check_complete()?;
     joined.flush().map_err(WriteError::Output)?;
     let geometry = &layout.geometry;

@@ -15,6 +15,21 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! With a directory on top, and for another machine:
+//!
+//! ```no_run
+//! use lupine_rootfs::source::{Image, OpenOptions};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut options = OpenOptions::new();
+//! options.platform = "linux/arm64".parse()?;
+//! options.overlays.push("site".into());
+//! let image = Image::open("layout", &options)?;
+//! println!("{} by {}", image.name(), image.digest()?);
+//! # Ok(())
+//! # }
+//! ```
 
 mod blob;
 mod compression;

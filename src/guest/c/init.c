@@ -199,7 +199,7 @@ static void supervise(void)
 			break;
 		long signal = sys(SYS_rt_sigtimedwait, &mask, NULL, NULL, sizeof mask);
 		if (signal == SIGINT || signal == SIGPWR)
-			sys(SYS_kill, child, SIGTERM); /* the console or the machine asks to end */
+			sys(SYS_kill, child, stop_signal); /* the console or the machine asks to end */
 		else if (signal > 0 && signal != SIGCHLD)
 			sys(SYS_kill, child, signal);
 	}

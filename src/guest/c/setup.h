@@ -25,6 +25,7 @@ static u32 *groups;
 static size_t group_count, group_room;
 static char *directory;
 static long user = -1, group = -1;
+static long stop_signal = 15; /* SIGTERM */
 static int interactive, kernel_mode;
 
 static void *allocate(size_t size)
@@ -169,6 +170,9 @@ static void do_group(char **f)
 	groups[group_count++] = (u32)number(f[0]);
 }
 
+/* stop SIGNAL: what the program gets when it is asked to end */
+static void do_stop(char **f) { stop_signal = number(f[0]); }
+
 /* kml: the program runs in kernel mode, where the kernel has it */
 static void do_kml(char **f)
 {
@@ -195,7 +199,8 @@ static const struct {
 	{ "rlimit", 3, do_rlimit },   { "arg", 1, do_arg },
 	{ "env", 1, do_env },	      { "cwd", 1, do_cwd },
 	{ "user", 2, do_user },	      { "group", 1, do_group },
-	{ "kml", 0, do_kml },	      { "interactive", 0, do_interactive },
+	{ "stop", 1, do_stop },	      { "kml", 0, do_kml },
+	{ "interactive", 0, do_interactive },
 };
 
 /* The field at *at, which moves past it; NULL where the configuration ends without one. */
