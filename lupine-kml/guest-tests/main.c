@@ -22,6 +22,8 @@
 
 int use_gate;
 void bench(int through_gate);
+int start_nmis(void);
+long nmis(void);
 
 static int run_one(const struct test *t, const char *mode)
 {
@@ -165,12 +167,21 @@ static int guest_init(void)
 		spawn("/trusted/tests", "bench", 0);
 		failed = 0;
 	} else {
-		failed = policy();
+		pid_t storm = strstr(cmd, "kml_nmis") ? start_nmis() : 0;
+
+		failed = expect("nmis", storm >= 0, 1);
+		failed += policy();
 		if (!strstr(cmd, "kml=all"))
 			failed += spawn("/plain/tests", "ring3", 0);
 		if (!strstr(cmd, "kml=off")) {
 			failed += spawn("/trusted/tests", "native", 0);
 			failed += spawn("/trusted/tests", "gate", 0);
+		}
+		if (storm > 0) {
+			kill(storm, SIGKILL);
+			waitpid(storm, NULL, 0);
+			printf("kml-tests: %ld NMIs\n", nmis());
+			failed += expect("many-nmis", nmis() > 10000, 1);
 		}
 	}
 	printf("kml-tests: finished, %d failed\n", failed);

@@ -48,8 +48,13 @@ pub(crate) fn boot(vmlinux: &Path, append: &str, extra: &[&str]) -> Result<Strin
 }
 
 /// As [`boot`], for a kernel that may hang: ended after so many seconds.
-pub(crate) fn boot_within(seconds: u32, vmlinux: &Path, append: &str) -> Result<String, Missing> {
-    qemu(seconds, vmlinux, &initramfs()?, append, &[])
+pub(crate) fn boot_within(
+    seconds: u32,
+    vmlinux: &Path,
+    append: &str,
+    extra: &[&str],
+) -> Result<String, Missing> {
+    qemu(seconds, vmlinux, &initramfs()?, append, extra)
 }
 
 /// Boots, and returns what the console showed.

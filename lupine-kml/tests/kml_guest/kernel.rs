@@ -55,6 +55,8 @@ pub(crate) const KML: &[&str] = &["CONFIG_KERNEL_MODE_LINUX=y"];
 pub(crate) const STATS: &[&str] = &["CONFIG_KML_STATS=y"];
 /// More than one processor.
 pub(crate) const SMP: &[&str] = &["CONFIG_SMP=y"];
+/// Programs reach the local APIC.
+pub(crate) const DEVMEM: &[&str] = &["CONFIG_DEVMEM=y", "# CONFIG_STRICT_DEVMEM is not set"];
 /// The kernel watches its own locks and entry code.
 pub(crate) const DEBUG: &[&str] = &[
     "CONFIG_PREEMPT=y",

@@ -186,3 +186,8 @@ fn linux_6_12_built_by_clang() {
 fn every_rule_is_needed() {
     if_all_are_asked_for(|| controls::every_rule_is_needed("6.12"));
 }
+
+#[test]
+fn nmis_find_every_rule() {
+    if_all_are_asked_for(|| controls::nmis_find_every_rule("6.12"));
+}
