@@ -133,7 +133,9 @@ static int policy(void)
 	failed += expect("symlink-to-plain", spawn("/trusted/link-to-plain", "cpl", 0), all ? 0 : 3);
 	failed += expect("symlink-to-trusted", spawn("/plain/link-to-trusted", "cpl", 0), off ? 3 : 0);
 	failed += expect("marked", spawn("/plain/tests", "cpl", 1), off ? 98 : 0);
-	failed += expect("mark-used-up", spawn("/plain/tests", "cpl-of-plain", 1), off ? 98 : all ? 0 : 3);
+	failed += expect("mark-used-up", spawn("/plain/tests", "exec-plain", 1), off ? 98 : all ? 0 : 3);
+	failed += expect("mark-not-inherited", spawn("/plain/tests", "mark-and-fork", 0),
+			 off ? 98 : all ? 0 : 3);
 	failed += expect("trusted-execs-plain", spawn("/trusted/tests", "cpl-of-plain", 0), all ? 0 : 3);
 	failed += expect("plain-execs-trusted", spawn("/plain/tests", "cpl-of-trusted", 0), off ? 3 : 0);
 	failed += expect("other-user-namespace", spawn("/plain/tests", "trusted-in-userns", 0),
@@ -201,6 +203,12 @@ int main(int argc, char **argv)
 		return cpl();
 	if (!strcmp(what, "cpl-of-plain"))
 		return spawn("/plain/tests", "cpl", 0);
+	if (!strcmp(what, "exec-plain")) {
+		execl("/plain/tests", "tests", "cpl", NULL);
+		return 99;
+	}
+	if (!strcmp(what, "mark-and-fork"))
+		return syscall(SYS_arch_prctl, ARCH_KML_SET_EXEC, 1) ? 98 : spawn("/plain/tests", "cpl", 0);
 	if (!strcmp(what, "cpl-of-trusted"))
 		return spawn("/trusted/tests", "cpl", 0);
 	if (!strcmp(what, "trusted-in-userns")) {

@@ -55,7 +55,7 @@ const CONTROLS: &[Control] = &[
         new: "",
     },
     Control {
-        rule: "a user who disabled interrupts leaves by IRET",
+        rule: "a call by SYSCALL keeps the flags",
         file: ENTRY,
         old: "\tcmpl\t$(X86_EFLAGS_IF | X86_EFLAGS_FIXED), %r11d\n\tje\tkml_return\n",
         new: "\tjmp\tkml_return\n",
@@ -125,6 +125,12 @@ const CONTROLS: &[Control] = &[
         file: POLICY,
         old: "\tti->status &= ~TS_KML_EXEC;\n\tif (kml_mode == KML_OFF)\n",
         new: "\tif (kml_mode == KML_OFF)\n",
+    },
+    Control {
+        rule: "a mark is not inherited",
+        file: "arch/x86/include/asm/kml.h",
+        old: "\ttask_thread_info(child)->status &= ~TS_KML_EXEC;\n",
+        new: "",
     },
     Control {
         rule: "SMEP is off",

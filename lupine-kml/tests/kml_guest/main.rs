@@ -20,6 +20,7 @@ mod figures;
 mod guest;
 mod kernel;
 mod programs;
+mod stress;
 
 use std::fs;
 use std::path::Path;
@@ -119,6 +120,13 @@ fn rewritten_programs_in_cpl_0() {
 #[test]
 fn rewritten_programs_in_cpl_0_on_6_1() {
     if_all_are_asked_for(|| judge_programs(&patched("6.1", &[KML, STATS]).vmlinux()?, &[]));
+}
+
+#[test]
+fn stressors_end_alike_in_cpl_0() {
+    if_all_are_asked_for(|| {
+        stress::stressors_end_alike(&patched("6.12", &[KML, STATS]).vmlinux()?, &["-m", "512"])
+    });
 }
 
 #[test]

@@ -75,9 +75,15 @@ const TOOLS: &[&str] = &[
     "find", "sleep", "cat", "head", "wc", "rm", "mount", "reboot",
 ];
 
-/// An initramfs with the distribution's busybox and its dynamically linked tools. Where
-/// `rewritten`, the calls of busybox, of the C library and of its loader go through the gate.
-fn programs(rewritten: bool) -> Result<NamedTempFile, Missing> {
+/// An initramfs with the distribution's busybox as `/applets`, with dynamically linked programs of
+/// `/usr/bin`, and with `init` and other scripts. Where `rewritten`, the calls of busybox, of the C
+/// library and of its loader go through the gate.
+pub(crate) fn archive(
+    tools: &[&str],
+    init: &str,
+    scripts: &[(&str, &str)],
+    rewritten: bool,
+) -> Result<NamedTempFile, Missing> {
     for file in [BUSYBOX, LIBC, LOADER] {
         need(Path::new(file))?;
     }
@@ -97,12 +103,13 @@ fn programs(rewritten: bool) -> Result<NamedTempFile, Missing> {
         }
     };
     place(Path::new(BUSYBOX));
-    let applets = root.path().join("applets");
     for dir in ["applets", "proc", "dev"] {
         fs::create_dir_all(root.path().join(dir)).unwrap();
     }
     for tool in TOOLS {
-        std::os::unix::fs::symlink(BUSYBOX, applets.join(tool)).unwrap();
+        std::os::unix::fs::symlink(BUSYBOX, root.path().join("applets").join(tool)).unwrap();
+    }
+    for tool in tools {
         let file = PathBuf::from(format!("/usr/bin/{tool}"));
         if !file.exists() || *tool == "mount" {
             continue;
@@ -118,10 +125,11 @@ fn programs(rewritten: bool) -> Result<NamedTempFile, Missing> {
             }
         }
     }
-    fs::write(root.path().join("work.sh"), WORK).unwrap();
-    let init = root.path().join("init");
-    fs::write(&init, PROGRAMS_INIT).unwrap();
-    fs::set_permissions(&init, fs::Permissions::from_mode(0o755)).unwrap();
+    for (name, text) in scripts.iter().chain(&[("init", init)]) {
+        let file = root.path().join(name);
+        fs::write(&file, text).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+    }
     let archive = NamedTempFile::new().unwrap();
     run(Command::new("sh")
         .args([
@@ -131,6 +139,10 @@ fn programs(rewritten: bool) -> Result<NamedTempFile, Missing> {
         .arg(archive.path())
         .current_dir(root.path()));
     Ok(archive)
+}
+
+fn programs(rewritten: bool) -> Result<NamedTempFile, Missing> {
+    archive(TOOLS, PROGRAMS_INIT, &[("work.sh", WORK)], rewritten)
 }
 
 /// What one shell did: its output, and how many calls came through the gate, by `syscall` in
