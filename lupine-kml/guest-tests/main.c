@@ -22,6 +22,8 @@
 
 int use_gate;
 void bench(int through_gate);
+int start_nmis(void);
+long nmis(void);
 
 static int run_one(const struct test *t, const char *mode)
 {
@@ -131,7 +133,9 @@ static int policy(void)
 	failed += expect("symlink-to-plain", spawn("/trusted/link-to-plain", "cpl", 0), all ? 0 : 3);
 	failed += expect("symlink-to-trusted", spawn("/plain/link-to-trusted", "cpl", 0), off ? 3 : 0);
 	failed += expect("marked", spawn("/plain/tests", "cpl", 1), off ? 98 : 0);
-	failed += expect("mark-used-up", spawn("/plain/tests", "cpl-of-plain", 1), off ? 98 : all ? 0 : 3);
+	failed += expect("mark-used-up", spawn("/plain/tests", "exec-plain", 1), off ? 98 : all ? 0 : 3);
+	failed += expect("mark-not-inherited", spawn("/plain/tests", "mark-and-fork", 0),
+			 off ? 98 : all ? 0 : 3);
 	failed += expect("trusted-execs-plain", spawn("/trusted/tests", "cpl-of-plain", 0), all ? 0 : 3);
 	failed += expect("plain-execs-trusted", spawn("/plain/tests", "cpl-of-trusted", 0), off ? 3 : 0);
 	failed += expect("other-user-namespace", spawn("/plain/tests", "trusted-in-userns", 0),
@@ -165,12 +169,21 @@ static int guest_init(void)
 		spawn("/trusted/tests", "bench", 0);
 		failed = 0;
 	} else {
-		failed = policy();
+		pid_t storm = strstr(cmd, "kml_nmis") ? start_nmis() : 0;
+
+		failed = expect("nmis", storm >= 0, 1);
+		failed += policy();
 		if (!strstr(cmd, "kml=all"))
 			failed += spawn("/plain/tests", "ring3", 0);
 		if (!strstr(cmd, "kml=off")) {
 			failed += spawn("/trusted/tests", "native", 0);
 			failed += spawn("/trusted/tests", "gate", 0);
+		}
+		if (storm > 0) {
+			kill(storm, SIGKILL);
+			waitpid(storm, NULL, 0);
+			printf("kml-tests: %ld NMIs\n", nmis());
+			failed += expect("many-nmis", nmis() > 10000, 1);
 		}
 	}
 	printf("kml-tests: finished, %d failed\n", failed);
@@ -190,6 +203,12 @@ int main(int argc, char **argv)
 		return cpl();
 	if (!strcmp(what, "cpl-of-plain"))
 		return spawn("/plain/tests", "cpl", 0);
+	if (!strcmp(what, "exec-plain")) {
+		execl("/plain/tests", "tests", "cpl", NULL);
+		return 99;
+	}
+	if (!strcmp(what, "mark-and-fork"))
+		return syscall(SYS_arch_prctl, ARCH_KML_SET_EXEC, 1) ? 98 : spawn("/plain/tests", "cpl", 0);
 	if (!strcmp(what, "cpl-of-trusted"))
 		return spawn("/trusted/tests", "cpl", 0);
 	if (!strcmp(what, "trusted-in-userns")) {

@@ -1,0 +1,369 @@
+//! Kernels to boot: unpacked, patched, configured and built in the user's cache directory.
+
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use lupine_kml::apply::{Mode, Options, Outcome};
+use lupine_kml::patches::{Fit, patch_kernel};
+use sha2::{Digest, Sha256};
+
+/// On top of `tinyconfig`; every line is checked to have taken effect.
+const BASE: &[&str] = &[
+    "CONFIG_64BIT=y",
+    "CONFIG_PRINTK=y",
+    "CONFIG_BUG=y",
+    "CONFIG_TTY=y",
+    "CONFIG_SERIAL_8250=y",
+    "CONFIG_SERIAL_8250_CONSOLE=y",
+    "CONFIG_BINFMT_ELF=y",
+    "CONFIG_BINFMT_SCRIPT=y",
+    "CONFIG_BLK_DEV_INITRD=y",
+    "CONFIG_HYPERVISOR_GUEST=y",
+    "CONFIG_PARAVIRT=y",
+    "CONFIG_KVM_GUEST=y",
+    "CONFIG_PVH=y",
+    "CONFIG_EXPERT=y",
+    "CONFIG_FUTEX=y",
+    "CONFIG_EPOLL=y",
+    "CONFIG_EVENTFD=y",
+    "CONFIG_POSIX_TIMERS=y",
+    "CONFIG_MULTIUSER=y",
+    "CONFIG_PROC_FS=y",
+    "CONFIG_SHMEM=y",
+    "CONFIG_TMPFS=y",
+    "CONFIG_DEVTMPFS=y",
+    "CONFIG_ADVISE_SYSCALLS=y",
+    "CONFIG_HIGH_RES_TIMERS=y",
+    "CONFIG_NET=y",
+    "CONFIG_SECCOMP=y",
+    "CONFIG_SECCOMP_FILTER=y",
+    "CONFIG_NAMESPACES=y",
+    "CONFIG_USER_NS=y",
+    "CONFIG_KALLSYMS=y",
+    "CONFIG_RSEQ=y",
+    "CONFIG_X86_VSYSCALL_EMULATION=y",
+    "CONFIG_DEBUG_KERNEL=y",
+    "CONFIG_UNWINDER_GUESS=y",
+    "# CONFIG_X86_KERNEL_IBT is not set",
+    "# CONFIG_CPU_MITIGATIONS is not set",
+];
+/// The option itself.
+pub(crate) const KML: &[&str] = &["CONFIG_KERNEL_MODE_LINUX=y"];
+/// Counters of the ways in, in `/proc/kml`.
+pub(crate) const STATS: &[&str] = &["CONFIG_KML_STATS=y"];
+/// More than one processor.
+pub(crate) const SMP: &[&str] = &["CONFIG_SMP=y"];
+/// Programs reach the local APIC.
+pub(crate) const DEVMEM: &[&str] = &["CONFIG_DEVMEM=y", "# CONFIG_STRICT_DEVMEM is not set"];
+/// The kernel watches its own locks and entry code.
+pub(crate) const DEBUG: &[&str] = &[
+    "CONFIG_PREEMPT=y",
+    "CONFIG_PROVE_LOCKING=y",
+    "CONFIG_DEBUG_ENTRY=y",
+    "CONFIG_DEBUG_ATOMIC_SLEEP=y",
+    "CONFIG_STACKPROTECTOR_STRONG=y",
+];
+/// The kernel watches its own memory accesses and arithmetic.
+pub(crate) const SANITIZERS: &[&str] = &[
+    "CONFIG_SYSFS=y",
+    "# CONFIG_SLUB_TINY is not set",
+    "CONFIG_KASAN=y",
+    "CONFIG_UBSAN=y",
+];
+
+/// Changes with the way kernels are built here, so that older entries are not taken.
+const FORMAT: &str = "2";
+
+/// Why nothing can be tested here.
+pub(crate) struct Missing(pub(crate) String);
+
+/// What to build.
+#[derive(Clone, Copy)]
+pub(crate) struct Kernel<'a> {
+    /// Of the source package: `6.12`.
+    pub(crate) version: &'a str,
+    /// With our series, or as it is in the package.
+    pub(crate) patched: bool,
+    /// With clang and its linker, instead of gcc.
+    pub(crate) clang: bool,
+    /// On top of [`BASE`].
+    pub(crate) options: &'a [&'a [&'a str]],
+}
+
+/// A source tree and the directory it is built in.
+pub(crate) struct Build {
+    tree: PathBuf,
+    out: PathBuf,
+    clang: bool,
+}
+
+impl Build {
+    fn make(&self) -> Command {
+        let mut make = Command::new("make");
+        make.arg("-C")
+            .arg(&self.tree)
+            .arg(format!("O={}", self.out.display()));
+        if self.clang {
+            make.arg("LLVM=1");
+        }
+        make
+    }
+
+    /// Configures with `fragment`, in a directory that nothing was built in before.
+    fn configure(&self, fragment: &str) {
+        remove(&self.out);
+        fs::create_dir_all(&self.out).unwrap();
+        let wanted = self.out.join("wanted.config");
+        fs::write(&wanted, fragment).unwrap();
+        run(self
+            .make()
+            .arg(format!("KCONFIG_ALLCONFIG={}", wanted.display()))
+            .arg("tinyconfig"));
+        let config = fs::read_to_string(self.out.join(".config")).unwrap();
+        for line in fragment.lines() {
+            assert!(
+                config.lines().any(|have| have == line),
+                "{line} did not survive configuration"
+            );
+        }
+    }
+
+    /// Builds what has changed. What the tools had to say is in `build.log` beside it.
+    pub(crate) fn vmlinux(&self) -> PathBuf {
+        let log = self.out.join("build.log");
+        let status = self
+            .make()
+            .args(["-s", "-j2", "vmlinux"])
+            .stdout(File::create(&log).unwrap())
+            .stderr(File::options().append(true).open(&log).unwrap())
+            .status()
+            .unwrap();
+        assert!(
+            status.success(),
+            "{}:\n{}",
+            self.out.display(),
+            fs::read_to_string(&log).unwrap()
+        );
+        self.out.join("vmlinux")
+    }
+
+    /// Replaces the only occurrence of `old` in a file of the tree, and returns what the file was.
+    pub(crate) fn edit(&self, file: &str, old: &str, new: &str) -> String {
+        let text = fs::read_to_string(self.tree.join(file)).unwrap();
+        assert_eq!(text.matches(old).count(), 1, "{file}: {old:?}");
+        self.replace(file, &text.replacen(old, new, 1));
+        text
+    }
+
+    /// Gives a file of the tree new contents. Other trees share the old ones: they stay.
+    pub(crate) fn replace(&self, file: &str, text: &str) {
+        let path = self.tree.join(file);
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, text).unwrap();
+    }
+}
+
+/// The directory of this crate.
+pub(crate) fn here() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+pub(crate) fn need(what: &Path) -> Result<(), Missing> {
+    if what.exists() {
+        Ok(())
+    } else {
+        Err(Missing(format!("{} is missing", what.display())))
+    }
+}
+
+pub(crate) fn have(program: &str) -> Result<(), Missing> {
+    Command::new(program)
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .ok()
+        .filter(std::process::ExitStatus::success)
+        .map(|_| ())
+        .ok_or_else(|| Missing(format!("{program} is not installed")))
+}
+
+pub(crate) fn run(command: &mut Command) {
+    let out = command.output().unwrap();
+    assert!(
+        out.status.success(),
+        "{command:?} failed:\n{}{}",
+        String::from_utf8_lossy(&out.stdout),
+        String::from_utf8_lossy(&out.stderr)
+    );
+}
+
+fn remove(directory: &Path) {
+    match fs::remove_dir_all(directory) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            panic!("{}: {error}", directory.display())
+        }
+        _ => {}
+    }
+}
+
+/// Where trees and builds are kept.
+pub(crate) fn cache() -> PathBuf {
+    let base = std::env::var_os("XDG_CACHE_HOME").map_or_else(
+        || PathBuf::from(std::env::var_os("HOME").unwrap_or_else(|| "/tmp".into())).join(".cache"),
+        PathBuf::from,
+    );
+    base.join("lupine").join("kml-guest")
+}
+
+/// The right to write a kind of entry, across all processes. One build at a time: the machine's cores
+/// are shared by all of them anyway.
+pub(crate) fn lock(kind: &str) -> File {
+    fs::create_dir_all(cache()).unwrap();
+    let file = File::create(cache().join(format!("{kind}.lock"))).unwrap();
+    file.lock().unwrap();
+    file
+}
+
+/// The files of the series for `version`, in its order.
+fn series(version: &str) -> Vec<PathBuf> {
+    let dir = here().join("patches").join(version);
+    fs::read_to_string(dir.join("series"))
+        .unwrap()
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .map(|line| dir.join(line))
+        .collect()
+}
+
+/// Enough of a digest to name a file by.
+pub(crate) fn hex(digest: &Sha256) -> String {
+    digest.clone().finalize()[..8]
+        .iter()
+        .fold(String::new(), |mut text, byte| {
+            write!(text, "{byte:02x}").unwrap();
+            text
+        })
+}
+
+impl Kernel<'_> {
+    fn tarball(&self) -> Result<PathBuf, Missing> {
+        let tarball = PathBuf::from(format!("/usr/src/linux-source-{}.tar.xz", self.version));
+        need(&tarball)?;
+        let compiler: &[&str] = if self.clang {
+            &["clang", "ld.lld", "llvm-ar"]
+        } else {
+            &["gcc"]
+        };
+        for program in ["make", "flex", "bison", "bc", "xz"].iter().chain(compiler) {
+            have(program)?;
+        }
+        Ok(tarball)
+    }
+
+    fn fragment(&self) -> String {
+        BASE.iter()
+            .chain(self.options.iter().copied().flatten())
+            .fold(String::new(), |text, line| text + line + "\n")
+    }
+
+    /// All that goes into the source tree.
+    fn tree_key(&self, tarball: &Path) -> Sha256 {
+        let meta = fs::metadata(tarball).unwrap();
+        let mut digest = Sha256::new_with_prefix(format!(
+            "{FORMAT} {} {} {:?}",
+            self.version,
+            meta.len(),
+            meta.modified().unwrap()
+        ));
+        for patch in series(self.version).into_iter().filter(|_| self.patched) {
+            digest.update(fs::read(patch).unwrap());
+        }
+        digest
+    }
+
+    /// The source tree. What is not complete does not have its name.
+    fn tree(&self, tarball: &Path) -> PathBuf {
+        let tree = cache().join(format!(
+            "tree-{}-{}",
+            self.version,
+            hex(&self.tree_key(tarball))
+        ));
+        if tree.exists() {
+            return tree;
+        }
+        let fresh = tree.with_extension("partial");
+        remove(&fresh);
+        fs::create_dir_all(&fresh).unwrap();
+        run(Command::new("tar")
+            .arg("-xf")
+            .arg(tarball)
+            .arg("--strip-components=1")
+            .arg("-C")
+            .arg(&fresh));
+        if self.patched {
+            let report =
+                patch_kernel(&fresh, Fit::Supported, Options::default(), Mode::Write).unwrap();
+            assert_eq!(report.outcome, Outcome::Applies, "{report}");
+        }
+        run(Command::new("sync").arg("-f").arg(&fresh));
+        fs::rename(&fresh, &tree).unwrap();
+        tree
+    }
+
+    /// The `vmlinux`, built unless it is there already.
+    pub(crate) fn vmlinux(&self) -> Result<PathBuf, Missing> {
+        let tarball = self.tarball()?;
+        let mut digest = self.tree_key(&tarball);
+        let fragment = self.fragment();
+        digest.update(format!("{} {fragment}", self.clang));
+        let out = cache().join(format!("build-{}-{}", self.version, hex(&digest)));
+        let done = out.join("vmlinux.done");
+        if done.exists() {
+            return Ok(done);
+        }
+        let _lock = lock("build");
+        if done.exists() {
+            return Ok(done);
+        }
+        let build = Build {
+            tree: self.tree(&tarball),
+            out,
+            clang: self.clang,
+        };
+        build.configure(&fragment);
+        let vmlinux = build.vmlinux();
+        let said = fs::read_to_string(build.out.join("build.log")).unwrap();
+        assert!(!said.contains("objtool"), "{said}");
+        File::open(&vmlinux).unwrap().sync_all().unwrap();
+        fs::rename(&vmlinux, &done).unwrap();
+        Ok(done)
+    }
+
+    /// Runs `body` with a build whose tree may be edited. Nothing of it is kept.
+    pub(crate) fn scratch(
+        &self,
+        body: impl FnOnce(&Build) -> Result<(), Missing>,
+    ) -> Result<(), Missing> {
+        let tarball = self.tarball()?;
+        let _lock = lock("build");
+        let scratch = cache().join("scratch");
+        remove(&scratch);
+        fs::create_dir_all(&scratch).unwrap();
+        let build = Build {
+            tree: scratch.join("tree"),
+            out: scratch.join("build"),
+            clang: self.clang,
+        };
+        run(Command::new("cp")
+            .arg("-al")
+            .arg(self.tree(&tarball))
+            .arg(&build.tree));
+        build.configure(&self.fragment());
+        let done = body(&build);
+        remove(&scratch);
+        done
+    }
+}
