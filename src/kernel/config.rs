@@ -17,6 +17,7 @@ use crate::cache::{Cache, Kind};
 use crate::digest::DigestBuilder;
 use crate::kernel::base;
 use crate::kernel::source::KernelSource;
+use crate::kernel::syscalls::{Syscalls, SyscallsError};
 use crate::kernel::toolchain::Toolchain;
 use crate::needs::{Needs, OptionNeed, Strength};
 use crate::process::probes::{ProbeError, ProbeMode, with_shell};
@@ -102,8 +103,11 @@ pub enum ConfigError {
     /// The probes of the compiler cannot be remembered.
     #[error(transparent)]
     Probes(#[from] ProbeError),
-    /// A directory for the probes cannot be made.
-    #[error("cannot make a directory for compiler probes")]
+    /// What the tree says of its system calls cannot be read.
+    #[error(transparent)]
+    Syscalls(#[from] SyscallsError),
+    /// A place for answers of the tree and the compiler cannot be made.
+    #[error("cannot make a place for answers of the kernel tree and the compiler")]
     Directory(#[source] io::Error),
     /// The user cancelled.
     #[error(transparent)]
@@ -127,6 +131,8 @@ pub fn specialise(
     let tree = load(source, toolchain, cache)?;
     cancel.check()?;
     let base = base::options(variant, &source.version);
+    let mut needs = needs.clone();
+    needs.resolve(&syscalls(source, cache)?);
     let asked = needs.options(Strength::Required);
     let requirements = requirements(&base, &asked);
     let solved = solve::solve(&tree, &requirements);
@@ -203,6 +209,28 @@ impl SpecialisedConfig {
         }
         text
     }
+}
+
+/// What a tree says of its system calls; the answer is kept.
+///
+/// # Errors
+/// [`ConfigError::Syscalls`].
+pub fn syscalls(source: &KernelSource, cache: &Cache) -> Result<Syscalls, ConfigError> {
+    let key = DigestBuilder::new("syscalls-2")
+        .field("tree", source.digest.as_str().as_bytes())
+        .finish();
+    let memo = cache.path(Kind::Facts, &key);
+    let known = std::fs::read(&memo).ok();
+    if let Some(known) = known.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
+        return Ok(known);
+    }
+    let syscalls = Syscalls::read(&source.path)?;
+    if let Some(folder) = memo.parent() {
+        std::fs::create_dir_all(folder).map_err(ConfigError::Directory)?;
+    }
+    let text = serde_json::to_vec(&syscalls).unwrap_or_default();
+    crate::files::write_atomically(&memo, &text).map_err(ConfigError::Directory)?;
+    Ok(syscalls)
 }
 
 /// Reads the tree's Kconfig files, with this toolchain's answers to their
