@@ -1,10 +1,14 @@
 //! The command line as typed.
 
+mod config;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use lupine::kernel::toolchain::Compiler;
 use lupine::variant::Variant;
+
+pub use config::{Config, Needs, Specialise};
 
 /// A Linux specialised to one application, in unikernel clothing.
 #[derive(Debug, Parser)]
@@ -50,7 +54,7 @@ pub enum Command {
     /// Build if needed, boot, forward ports, show the console; Ctrl-C stops it
     Run(Run),
     /// What an application needs of the kernel, with evidence
-    Needs(ImageArgs),
+    Needs(Needs),
     /// Kernel configurations
     #[command(subcommand)]
     Config(Config),
@@ -94,7 +98,7 @@ pub struct ImageArgs {
 #[derive(Debug, Args)]
 pub struct KernelArgs {
     /// Kernel source: a tree or a tarball; the distribution's linux-source package otherwise
-    #[arg(long, value_name = "DIR|TARBALL")]
+    #[arg(long, visible_alias = "src", value_name = "DIR|TARBALL")]
     pub kernel_src: Option<PathBuf>,
     /// The kind of kernel
     #[arg(long, default_value = DEFAULT_VARIANT)]
@@ -167,27 +171,6 @@ fn parse_ports(text: &str) -> Result<(u16, u16), String> {
         number.ok_or(format!("{word:?} is not a port, 1 to 65535"))
     };
     Ok((port(host)?, port(guest)?))
-}
-
-/// Kernel configurations.
-#[derive(Debug, Subcommand)]
-pub enum Config {
-    /// The smallest configuration for an application, each option with its reason
-    Specialise(Specialise),
-}
-
-/// Arguments of `lupine config specialise`.
-#[derive(Debug, Args)]
-pub struct Specialise {
-    /// The application.
-    #[command(flatten)]
-    pub image: ImageArgs,
-    /// The kernel.
-    #[command(flatten)]
-    pub kernel: KernelArgs,
-    /// Write the configuration here instead of standard output
-    #[arg(long, short, value_name = "FILE")]
-    pub output: Option<PathBuf>,
 }
 
 #[cfg(test)]

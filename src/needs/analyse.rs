@@ -229,7 +229,12 @@ fn add_plugins(
     let mut at = 0;
     while let Some(one) = loaded.get(at) {
         at += 1;
-        let fresh: Vec<&String> = one.facts.needed.iter().filter(|name| !seen.contains(*name)).collect();
+        let fresh: Vec<&String> = one
+            .facts
+            .needed
+            .iter()
+            .filter(|name| !seen.contains(*name))
+            .collect();
         let places: Vec<Vec<String>> = fresh
             .iter()
             .map(|library| places(library, &one.path, &one.facts, &configured))
@@ -512,9 +517,16 @@ mod tests {
         }
 
         fn below(&self, folder: &str) -> Vec<String> {
-            let walk = walkdir::WalkDir::new(folder).max_depth(3).sort_by_file_name();
-            let files = walk.into_iter().flatten().filter(|e| e.file_type().is_file());
-            files.map(|e| e.path().to_string_lossy().into_owned()).collect()
+            let walk = walkdir::WalkDir::new(folder)
+                .max_depth(3)
+                .sort_by_file_name();
+            let files = walk
+                .into_iter()
+                .flatten()
+                .filter(|e| e.file_type().is_file());
+            files
+                .map(|e| e.path().to_string_lossy().into_owned())
+                .collect()
         }
     }
 

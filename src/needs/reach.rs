@@ -57,8 +57,18 @@ pub(super) fn add_needs(files: &[Mapped<'_>], needs: &mut Needs) {
 pub(super) fn is_c_library(file: &str) -> bool {
     let name = file.rsplit('/').next().unwrap_or(file);
     [
-        "libc.", "libc-", "ld-", "libpthread.", "libpthread-", "librt.", "librt-", "libdl.", "libm.",
-        "libresolv.", "libanl.", "libutil.",
+        "libc.",
+        "libc-",
+        "ld-",
+        "libpthread.",
+        "libpthread-",
+        "librt.",
+        "librt-",
+        "libdl.",
+        "libm.",
+        "libresolv.",
+        "libanl.",
+        "libutil.",
     ]
     .iter()
     .any(|prefix| name.starts_with(prefix))
@@ -102,7 +112,11 @@ impl<'a> Object<'a> {
         Object {
             mapped: *mapped,
             c_library,
-            roots: if c_library { Vec::new() } else { roots(mapped.bytes, &functions, &by_start) },
+            roots: if c_library {
+                Vec::new()
+            } else {
+                roots(mapped.bytes, &functions, &by_start)
+            },
             pointers: pointers.cloned().collect(),
             functions,
             by_start,
@@ -117,20 +131,29 @@ fn roots(bytes: &[u8], functions: &[Function], by_start: &HashMap<u64, usize>) -
     let Ok(elf) = Elf::parse(bytes) else {
         return Vec::new();
     };
-    let packed = elf.dynamic.iter().flat_map(|d| &d.dyns).any(|d| d.d_tag == DT_RELR);
+    let packed = elf
+        .dynamic
+        .iter()
+        .flat_map(|d| &d.dyns)
+        .any(|d| d.d_tag == DT_RELR);
     if packed || elf.header.e_type == goblin::elf::header::ET_EXEC {
         return (0..functions.len()).collect();
     }
-    let from_data = elf.dynrelas.iter().filter_map(|relocation| match relocation.r_type {
-        R_X86_64_RELATIVE => relocation.r_addend.map(|addend| addend as u64),
-        R_X86_64_64 => {
-            let symbol = elf.dynsyms.get(relocation.r_sym)?;
-            let addend = relocation.r_addend.unwrap_or_default() as u64;
-            (symbol.st_value != 0).then_some(symbol.st_value.wrapping_add(addend))
-        }
-        _ => None,
-    });
-    let mut roots: BTreeSet<usize> = from_data.filter_map(|at| by_start.get(&at).copied()).collect();
+    let from_data = elf
+        .dynrelas
+        .iter()
+        .filter_map(|relocation| match relocation.r_type {
+            R_X86_64_RELATIVE => relocation.r_addend.map(|addend| addend as u64),
+            R_X86_64_64 => {
+                let symbol = elf.dynsyms.get(relocation.r_sym)?;
+                let addend = relocation.r_addend.unwrap_or_default() as u64;
+                (symbol.st_value != 0).then_some(symbol.st_value.wrapping_add(addend))
+            }
+            _ => None,
+        });
+    let mut roots: BTreeSet<usize> = from_data
+        .filter_map(|at| by_start.get(&at).copied())
+        .collect();
     roots.extend(by_start.get(&elf.header.e_entry).copied());
     roots.into_iter().collect()
 }
@@ -187,7 +210,11 @@ impl<'a> Walk<'a> {
             }
         }
         while let Some((node, distance, via)) = self.queue.pop_front() {
-            if self.reached.get(&node).is_some_and(|known| *known <= distance) {
+            if self
+                .reached
+                .get(&node)
+                .is_some_and(|known| *known <= distance)
+            {
                 continue;
             }
             self.reached.insert(node, distance);
@@ -197,15 +224,22 @@ impl<'a> Walk<'a> {
             let object = &self.objects[file];
             let more = texts.len().saturating_sub(MAX_UNKNOWN);
             for text in texts.into_iter().take(MAX_UNKNOWN) {
-                needs.unknown.push(format!("{}: {text}", object.mapped.file));
+                needs
+                    .unknown
+                    .push(format!("{}: {text}", object.mapped.file));
             }
             if more > 0 {
-                needs.unknown.push(format!("{}: {more} more of the kind", object.mapped.file));
+                needs
+                    .unknown
+                    .push(format!("{}: {more} more of the kind", object.mapped.file));
             }
         }
         for object in self.objects {
             if let Some(why) = &object.unread {
-                needs.unknown.push(format!("{}: its code cannot be read: {why}", object.mapped.file));
+                needs.unknown.push(format!(
+                    "{}: its code cannot be read: {why}",
+                    object.mapped.file
+                ));
             }
         }
     }
@@ -350,12 +384,19 @@ impl<'a> Walk<'a> {
                     address: Some(call.address),
                 };
                 let strength = self.strength(file, distance, via);
-                let arguments: Vec<Vec<u64>> =
-                    call.arguments.iter().skip(usize::from(at) + 1).cloned().collect();
+                let arguments: Vec<Vec<u64>> = call
+                    .arguments
+                    .iter()
+                    .skip(usize::from(at) + 1)
+                    .cloned()
+                    .collect();
                 add_call(*number, &arguments, strength, &evidence, needs);
             }
             if numbers.is_empty() && !object.c_library {
-                let text = format!("calls {name} at {:#x} with a number that is not known", call.address);
+                let text = format!(
+                    "calls {name} at {:#x} with a number that is not known",
+                    call.address
+                );
                 self.unknown.entry(file).or_default().push(text);
             }
         }
@@ -371,7 +412,13 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn evidence(&self, file: usize, function: &Function, address: u64, via: Option<&Via>) -> Evidence {
+    fn evidence(
+        &self,
+        file: usize,
+        function: &Function,
+        address: u64,
+        via: Option<&Via>,
+    ) -> Evidence {
         match via {
             Some(via) => Evidence::Import {
                 file: self.objects[via.file].mapped.file.to_owned(),
@@ -404,7 +451,10 @@ fn add_call(
         false => strength,
     };
     let evidence_now = evidence();
-    let own = match evidence_now.file().and_then(|file| table::fallback_because(file, name)) {
+    let own = match evidence_now
+        .file()
+        .and_then(|file| table::fallback_because(file, name))
+    {
         Some(_) => Strength::Optional,
         None => own,
     };
@@ -426,7 +476,11 @@ fn add_of_arguments(
         "socket" | "socketpair" => {
             for family in values(0) {
                 if let Some((name, required)) = table::socket_family(*family) {
-                    let own = if required { strength } else { Strength::Optional };
+                    let own = if required {
+                        strength
+                    } else {
+                        Strength::Optional
+                    };
                     needs.add(Requirement::Socket(name.to_owned()), own, evidence());
                 }
             }
@@ -444,7 +498,11 @@ fn add_of_arguments(
                 needs.add(requirement, Strength::Optional, evidence());
             }
         }
-        "fcntl" | "fcntl64" if values(1).iter().any(|command| table::is_lock_command(*command)) => {
+        "fcntl" | "fcntl64"
+            if values(1)
+                .iter()
+                .any(|command| table::is_lock_command(*command)) =>
+        {
             let requirement = Requirement::Behaviour("file locks".to_owned());
             needs.add(requirement, strength, evidence());
         }

@@ -155,7 +155,11 @@ pub(super) fn requirement_of_import(symbol: &str) -> Option<Requirement> {
 #[must_use]
 pub fn optional_because(call: &str) -> Option<&'static str> {
     let find = |optional: &&Optional| optional.calls.iter().any(|name| name == call);
-    TABLE.optional.iter().find(find).map(|optional| optional.because.as_str())
+    TABLE
+        .optional
+        .iter()
+        .find(find)
+        .map(|optional| optional.because.as_str())
 }
 
 /// Why a library makes a call only where something else failed, where it does.
@@ -165,7 +169,11 @@ pub fn fallback_because(file: &str, call: &str) -> Option<&'static str> {
     let find = |row: &&Fallback| {
         name.starts_with(&row.library) && row.calls.iter().any(|name| name == call)
     };
-    TABLE.fallback.iter().find(find).map(|row| row.because.as_str())
+    TABLE
+        .fallback
+        .iter()
+        .find(find)
+        .map(|row| row.because.as_str())
 }
 
 /// Whether a call matters only to programs on a network.

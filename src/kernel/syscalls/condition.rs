@@ -332,7 +332,10 @@ mod tests {
         for (expression, expected) in [
             ("defined(CONFIG_A)", "A"),
             ("defined CONFIG_A && !defined(CONFIG_B)", "A && !(B)"),
-            ("IS_ENABLED(CONFIG_A) || (defined(CONFIG_B) && defined(CONFIG_C))", "A || (B && C)"),
+            (
+                "IS_ENABLED(CONFIG_A) || (defined(CONFIG_B) && defined(CONFIG_C))",
+                "A || (B && C)",
+            ),
             ("defined(CONFIG_A) && defined(__ARCH_WANT_X)", "A"),
             ("BITS_PER_LONG == 32", "unknown"),
             ("!defined(CONFIG_64BIT)", "never"),

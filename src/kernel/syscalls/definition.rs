@@ -25,7 +25,10 @@ pub(super) fn definitions(text: &str) -> Vec<(String, Condition)> {
             // The name may stand on the next line.
             let mut name = rest.trim().to_owned();
             if name.is_empty() {
-                name = lines.peek().map(|next| next.trim().to_owned()).unwrap_or_default();
+                name = lines
+                    .peek()
+                    .map(|next| next.trim().to_owned())
+                    .unwrap_or_default();
             }
             let end = name
                 .find(|c: char| !c.is_alphanumeric() && c != '_')
@@ -73,7 +76,11 @@ fn follow(directive: &str, stack: &mut Vec<Branch>) {
                 _ => (one(word == "ifndef"), rest.starts_with("CONFIG_")),
             };
             // Behind an unknown condition `#else` is as possible.
-            let before = if known { condition.clone() } else { Condition::Never };
+            let before = if known {
+                condition.clone()
+            } else {
+                Condition::Never
+            };
             stack.push(Branch { condition, before });
         }
         "elif" => {
@@ -107,7 +114,9 @@ fn without_comments(line: &str, inside: &mut bool) -> String {
     let mut rest = line;
     loop {
         if *inside {
-            let Some(end) = rest.find("*/") else { return out };
+            let Some(end) = rest.find("*/") else {
+                return out;
+            };
             rest = &rest[end + 2..];
             *inside = false;
         }

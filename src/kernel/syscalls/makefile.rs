@@ -35,7 +35,11 @@ impl Makefile {
             let line = line.trim();
             if let Some(rest) = line.strip_prefix("else") {
                 if let Some((condition, known)) = stack.pop() {
-                    let other = if known { condition.negated() } else { Condition::Always };
+                    let other = if known {
+                        condition.negated()
+                    } else {
+                        Condition::Always
+                    };
                     let further = question(rest.trim());
                     let known = known && further.as_ref().is_none_or(|(_, known)| *known);
                     let further = further.map_or(Condition::Always, |(condition, _)| condition);
@@ -63,7 +67,11 @@ impl Makefile {
             }
         };
         let list = self.lists.entry(name).or_default();
-        list.extend(words.split_whitespace().map(|word| (word.to_owned(), condition.clone())));
+        list.extend(
+            words
+                .split_whitespace()
+                .map(|word| (word.to_owned(), condition.clone())),
+        );
     }
 
     /// When an object (`madvise.o`) or a directory (`notify/`) is part of the
@@ -82,7 +90,8 @@ impl Makefile {
         for (word, condition) in self.lists.get(list).into_iter().flatten() {
             let inner = if word == object {
                 Condition::Always
-            } else if let Some(variable) = word.strip_prefix("$(").and_then(|w| w.strip_suffix(')')) {
+            } else if let Some(variable) = word.strip_prefix("$(").and_then(|w| w.strip_suffix(')'))
+            {
                 self.within(variable, object, depth - 1)
             } else if let Some(composite) = word.strip_suffix(".o") {
                 let lists = [format!("{composite}-y"), format!("{composite}-objs")];
@@ -111,7 +120,9 @@ fn options_in(text: &str) -> impl Iterator<Item = Condition> {
 /// The condition of `ifdef`, `ifndef`, `ifeq`, `ifneq`, and whether it is one
 /// on options alone.
 fn question(line: &str) -> Option<(Condition, bool)> {
-    let end = line.find(|c: char| !c.is_alphanumeric()).unwrap_or(line.len());
+    let end = line
+        .find(|c: char| !c.is_alphanumeric())
+        .unwrap_or(line.len());
     let (word, rest) = line.split_at(end);
     let positive = match word {
         "ifdef" => true,
@@ -178,7 +189,11 @@ mod tests {
             ("c.o", "C"),
             ("nowhere.o", "never"),
         ] {
-            assert_eq!(makefile.condition_of(object).to_string(), expected, "{object}");
+            assert_eq!(
+                makefile.condition_of(object).to_string(),
+                expected,
+                "{object}"
+            );
         }
         // A list that holds itself ends.
         let circle = Makefile::parse("obj-y := $(a)\na := $(a) $(a) $(a) $(a)\n");

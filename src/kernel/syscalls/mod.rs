@@ -90,7 +90,10 @@ impl Syscalls {
             if let [_, "common" | "64", name, entry, ..] = words.as_slice()
                 && let Some(function) = entry.strip_prefix("sys_")
             {
-                names.entry(function.to_owned()).or_default().push((*name).to_owned());
+                names
+                    .entry(function.to_owned())
+                    .or_default()
+                    .push((*name).to_owned());
             }
         }
         let mut lacking = stubs(&read(&tree.join(STUBS))?);
@@ -144,7 +147,9 @@ impl Syscalls {
 
     /// All calls that a kernel may lack, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Offer)> {
-        self.conditional.iter().map(|(name, offer)| (name.as_str(), offer))
+        self.conditional
+            .iter()
+            .map(|(name, offer)| (name.as_str(), offer))
     }
 }
 
@@ -152,7 +157,9 @@ impl Syscalls {
 fn stubs(text: &str) -> BTreeSet<String> {
     let calls = text.lines().filter_map(|line| {
         let line = line.trim();
-        let rest = line.strip_prefix("COND_SYSCALL(").or_else(|| line.strip_prefix("SYS_NI("))?;
+        let rest = line
+            .strip_prefix("COND_SYSCALL(")
+            .or_else(|| line.strip_prefix("SYS_NI("))?;
         rest.split(')').next()
     });
     calls.map(|name| name.trim().to_owned()).collect()
@@ -174,7 +181,9 @@ fn definitions(
 ) -> Result<Vec<(String, String, Condition)>, SyscallsError> {
     let mut files: Vec<PathBuf> = Vec::new();
     for (folder, depth) in FOLDERS {
-        let walk = WalkDir::new(tree.join(folder)).max_depth(*depth).sort_by_file_name();
+        let walk = WalkDir::new(tree.join(folder))
+            .max_depth(*depth)
+            .sort_by_file_name();
         files.extend(
             walk.into_iter()
                 .flatten()
