@@ -339,6 +339,31 @@ impl Files for AppImage {
         let contents = contents.map_err(|error| FilesError(Box::new(error)))?;
         Ok(names.into_iter().zip(contents).collect())
     }
+
+    fn below(&self, folder: &str) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut folders = vec![(folder.trim_end_matches('/').to_owned(), 0)];
+        while let Some((folder, depth)) = folders.pop() {
+            let place = TreePath::new(&folder).ok();
+            let Some(id) = place.and_then(|place| self.tree.resolve(&place).ok()) else {
+                continue;
+            };
+            for (name, _) in self.tree.children(id) {
+                let path = format!("{folder}/{}", String::from_utf8_lossy(name));
+                let place = TreePath::new(&path).ok();
+                let Some(child) = place.and_then(|place| self.tree.resolve(&place).ok()) else {
+                    continue;
+                };
+                match self.tree.inode(child).kind {
+                    Kind::Regular(_) => found.push(path),
+                    Kind::Directory if depth < 2 => folders.push((path, depth + 1)),
+                    _ => {}
+                }
+            }
+        }
+        found.sort_unstable();
+        found
+    }
 }
 
 /// Hands the progress of `lupine-rootfs` on to a listener of this crate, and stops its work when

@@ -12,9 +12,10 @@ use crate::host::{self, Purpose};
 use crate::image::AppImage;
 use crate::kernel::build::{self, Kernel};
 use crate::kernel::conf::ConfTree;
-use crate::kernel::config::{self, SpecialisedConfig};
+use crate::kernel::config::{self, Request, SpecialisedConfig};
 use crate::kernel::patch;
 use crate::kernel::source::{self, KernelSource};
+use crate::kernel::syscalls::Syscalls;
 use crate::kernel::toolchain::{Compiler, Toolchain};
 use crate::manifest::{Check, ImageSource, Manifest};
 use crate::needs::{self, Needs};
@@ -195,16 +196,29 @@ impl Lupine {
         needs: &Needs,
         variant: Variant,
     ) -> Result<SpecialisedConfig, Error> {
+        self.specialise_as(source, &Request::new(needs, variant))
+    }
+
+    /// Stage 5 with another base, or from an existing configuration.
+    ///
+    /// # Errors
+    /// As [`Lupine::specialise`].
+    pub fn specialise_as(
+        &self,
+        source: &KernelSource,
+        request: &Request<'_>,
+    ) -> Result<SpecialisedConfig, Error> {
         let toolchain = self.toolchain()?;
-        let config = config::specialise(
-            source,
-            &toolchain,
-            needs,
-            variant,
-            &self.cache,
-            &self.cancel,
-        )?;
+        let config = config::specialise(source, &toolchain, request, &self.cache, &self.cancel)?;
         Ok(config)
+    }
+
+    /// Which options of a tree offer which system call.
+    ///
+    /// # Errors
+    /// The tree cannot be read.
+    pub fn syscalls(&self, source: &KernelSource) -> Result<Syscalls, Error> {
+        Ok(config::syscalls(source, &self.cache)?)
     }
 
     /// Stage 6: the kernel.

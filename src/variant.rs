@@ -16,11 +16,20 @@ pub enum Variant {
     Lupine,
     /// Specialised, the application in user mode.
     LupineNokml,
+    /// As `Lupine`, with what any of the paper's twenty applications needs.
+    LupineGeneral,
+    /// As `Lupine`, with space before time.
+    LupineTiny,
 }
 
 impl Variant {
     /// Every variant, in the paper's order.
-    pub const ALL: [Variant; 2] = [Variant::Lupine, Variant::LupineNokml];
+    pub const ALL: [Variant; 4] = [
+        Variant::Lupine,
+        Variant::LupineNokml,
+        Variant::LupineGeneral,
+        Variant::LupineTiny,
+    ];
 
     /// The name that `--variant` takes.
     #[must_use]
@@ -28,13 +37,15 @@ impl Variant {
         match self {
             Variant::Lupine => "lupine",
             Variant::LupineNokml => "lupine-nokml",
+            Variant::LupineGeneral => "lupine-general",
+            Variant::LupineTiny => "lupine-tiny",
         }
     }
 
     /// Whether the application runs in kernel mode.
     #[must_use]
     pub fn has_kml(self) -> bool {
-        self == Variant::Lupine
+        self != Variant::LupineNokml
     }
 }
 
@@ -46,7 +57,7 @@ impl fmt::Display for Variant {
 
 /// A name that is no variant's.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("no variant {0:?}; there are lupine and lupine-nokml")]
+#[error("no variant {0:?}; there are lupine, lupine-nokml, lupine-general and lupine-tiny")]
 pub struct UnknownVariant(pub String);
 
 impl FromStr for Variant {

@@ -10,7 +10,7 @@ use lupine::manifest::Tmpfs;
 use lupine::variant::Variant;
 
 pub use config::{
-    Conf, ConfMode, Config, Diff, Graph, GraphFormat, Source, Specialise, Why, WhyNot,
+    Conf, ConfMode, Config, Diff, Graph, GraphFormat, Needs, Source, Specialise, Why, WhyNot,
 };
 pub mod rootfs;
 
@@ -58,7 +58,7 @@ pub enum Command {
     /// Build if needed, boot, forward ports, show the console; Ctrl-C stops it
     Run(Run),
     /// What an application needs of the kernel, with evidence
-    Needs(ImageArgs),
+    Needs(Needs),
     /// Kernel configurations
     #[command(subcommand)]
     Config(Config),
@@ -123,7 +123,7 @@ pub struct ImageArgs {
 #[derive(Debug, Args)]
 pub struct KernelArgs {
     /// Kernel source: a tree or a tarball; the distribution's linux-source package otherwise
-    #[arg(long, value_name = "DIR|TARBALL")]
+    #[arg(long, visible_alias = "src", value_name = "DIR|TARBALL")]
     pub kernel_src: Option<PathBuf>,
     /// The kind of kernel
     #[arg(long, default_value = DEFAULT_VARIANT)]

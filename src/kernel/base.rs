@@ -2,6 +2,7 @@
 //! The data is `src/data/base.toml`.
 
 use serde::Deserialize;
+use thiserror::Error;
 
 use crate::kernel::version::KernelVersion;
 use crate::needs::OptionNeed;
@@ -26,39 +27,60 @@ fn yes() -> String {
     "y".to_owned()
 }
 
+/// What every kernel has, by variant and version: lupine-base, or a file of the
+/// same form.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Table {
+pub struct Base {
     option: Vec<Row>,
 }
 
-/// The base options of a variant for a kernel version, in the order of the
-/// data.
-#[must_use]
-#[allow(
-    clippy::expect_used,
-    reason = "the data is part of this crate and parsed by a test"
-)]
-pub fn options(variant: Variant, version: &KernelVersion) -> Vec<OptionNeed> {
-    let table: Table =
-        toml::from_str(include_str!("../data/base.toml")).expect("src/data/base.toml is valid");
-    let number = (version.version, version.patchlevel);
-    table
-        .option
-        .into_iter()
-        .filter(|row| {
-            row.variants
-                .as_ref()
-                .is_none_or(|list| list.contains(&variant))
-        })
-        .filter(|row| row.since.is_none_or(|since| number >= since))
-        .filter(|row| row.until.is_none_or(|until| number < until))
-        .map(|row| OptionNeed {
-            symbol: row.symbol,
-            value: row.value,
-            because: format!("base: {}", row.reason),
-        })
-        .collect()
+/// A base that cannot be read.
+#[derive(Debug, Error)]
+#[error("the base is not valid: {0}")]
+pub struct BaseError(#[from] toml::de::Error);
+
+impl Base {
+    /// lupine-base.
+    #[must_use]
+    #[allow(
+        clippy::expect_used,
+        reason = "the data is part of this crate and parsed by a test"
+    )]
+    pub fn lupine() -> Base {
+        Base::parse(include_str!("../data/base.toml")).expect("src/data/base.toml is valid")
+    }
+
+    /// A base as TOML: `[[option]]` with `symbol` and `reason`; `value` where it
+    /// is not `y`, `variants`, `since` and `until` (each `[major, minor]`) where
+    /// it is not for all.
+    ///
+    /// # Errors
+    /// It is not of this form.
+    pub fn parse(text: &str) -> Result<Base, BaseError> {
+        Ok(toml::from_str(text)?)
+    }
+
+    /// The options of a variant for a kernel version, in the order of the data.
+    #[must_use]
+    pub fn options(&self, variant: Variant, version: &KernelVersion) -> Vec<OptionNeed> {
+        let number = (version.version, version.patchlevel);
+        self.option
+            .iter()
+            .filter(|row| {
+                row.variants
+                    .as_ref()
+                    .is_none_or(|list| list.contains(&variant))
+            })
+            .filter(|row| row.since.is_none_or(|since| number >= since))
+            .filter(|row| row.until.is_none_or(|until| number < until))
+            .map(|row| OptionNeed {
+                symbol: row.symbol.clone(),
+                value: row.value.clone(),
+                because: format!("base: {}", row.reason),
+            })
+            .collect()
+    }
 }
 
 #[cfg(test)]
@@ -71,7 +93,7 @@ mod tests {
         let version = version.unwrap();
         for variant in Variant::ALL {
             let mut symbols = Vec::new();
-            for option in options(variant, &version) {
+            for option in Base::lupine().options(variant, &version) {
                 assert!(option.because.len() > "base: ".len(), "{}", option.symbol);
                 assert!(!symbols.contains(&option.symbol), "{} twice", option.symbol);
                 symbols.push(option.symbol);

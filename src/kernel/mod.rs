@@ -7,5 +7,6 @@ pub mod config;
 pub mod objects;
 pub mod patch;
 pub mod source;
+pub mod syscalls;
 pub mod toolchain;
 pub mod version;

@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use thiserror::Error;
 
 use super::elf::{ElfError, ElfFacts};
+use super::reach::{self, Mapped};
 use super::requirement::{Evidence, Needs, Requirement, Strength};
+use super::runtime;
 use super::table;
 
 /// The files of an image, as a process inside would open them.
@@ -18,6 +20,10 @@ pub trait Files {
     /// # Errors
     /// The image cannot be read.
     fn read(&self, paths: &BTreeSet<String>) -> Result<BTreeMap<String, Vec<u8>>, FilesError>;
+
+    /// The files that lie in `folder` and at most two folders deeper, sorted;
+    /// none where there is no such folder.
+    fn below(&self, folder: &str) -> Vec<String>;
 }
 
 /// The image cannot be read.
@@ -114,6 +120,18 @@ const LIBRARY_FOLDERS: &[&str] = &[
     "/usr/local/lib/x86_64-linux-gnu",
 ];
 
+/// How many files that programs load by name are looked at.
+const MAX_PLUGINS: usize = 100;
+
+/// A file of the image that the dynamic loader maps.
+struct Loaded {
+    path: String,
+    bytes: Vec<u8>,
+    facts: ElfFacts,
+    /// Whether the application is believed to run without it.
+    optional: bool,
+}
+
 /// Derives an application's needs.
 ///
 /// # Errors
@@ -121,12 +139,32 @@ const LIBRARY_FOLDERS: &[&str] = &[
 /// a kernel is built for it.
 pub fn analyse(files: &dyn Files, entry: &Entry) -> Result<Needs, AnalysisError> {
     let mut needs = Needs::default();
-    let (program, facts) = find_program(files, entry, &mut needs)?;
-    let closure = closure(files, program, facts)?;
-    for (file, facts) in &closure {
-        add_needs_of(file, facts, entry, &mut needs);
+    let program = find_program(files, entry, &mut needs)?;
+    let mut loaded = closure(files, program)?;
+    add_plugins(files, &mut loaded, &mut needs)?;
+    let mapped: Vec<Mapped<'_>> = loaded
+        .iter()
+        .map(|one| Mapped {
+            file: &one.path,
+            bytes: &one.bytes,
+            facts: &one.facts,
+            optional: one.optional,
+        })
+        .collect();
+    reach::add_needs(&mapped, &mut needs);
+    for one in &loaded {
+        add_paths(one, &mut needs);
+        runtime::add_needs(&one.path, &one.bytes, &mut needs);
     }
     add_configured(entry, &mut needs);
+    let on_network = needs.needs.iter().any(|need| {
+        need.strength == Strength::Required && matches!(need.requirement, Requirement::Socket(_))
+    });
+    if !on_network {
+        needs.weaken(|requirement| {
+            matches!(requirement, Requirement::Call(name) if table::is_of_network(name))
+        });
+    }
     Ok(needs)
 }
 
@@ -136,11 +174,94 @@ pub fn analyse(files: &dyn Files, entry: &Entry) -> Result<Needs, AnalysisError>
 /// # Errors
 /// Every [`AnalysisError`].
 pub fn loaded(files: &dyn Files, entry: &Entry) -> Result<BTreeSet<String>, AnalysisError> {
-    let (program, facts) = find_program(files, entry, &mut Needs::default())?;
-    let interpreter = facts.interpreter.clone();
-    let closure = closure(files, program, facts)?;
-    let mapped = closure.into_iter().map(|(file, _)| file);
+    let program = find_program(files, entry, &mut Needs::default())?;
+    let interpreter = program.facts.interpreter.clone();
+    let closure = closure(files, program)?;
+    let mapped = closure.into_iter().map(|one| one.path);
     Ok(mapped.chain(interpreter).collect())
+}
+
+/// Adds what the files load by name at run time, and the libraries of that.
+fn add_plugins(
+    files: &dyn Files,
+    loaded: &mut Vec<Loaded>,
+    needs: &mut Needs,
+) -> Result<(), AnalysisError> {
+    let mut wanted: BTreeMap<String, bool> = BTreeMap::new();
+    for one in loaded.iter() {
+        let own_folder = one.path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        for plugin in table::plugins_of(&one.path) {
+            let folder = match plugin.folder.starts_with('/') {
+                true => plugin.folder.clone(),
+                false => format!("{own_folder}/{}", plugin.folder),
+            };
+            for path in files.below(&folder) {
+                let name = path.rsplit('/').next().unwrap_or(&path);
+                if name.starts_with(&plugin.prefix) && name.ends_with(&plugin.suffix) {
+                    *wanted.entry(path.clone()).or_default() |= plugin.required;
+                }
+            }
+        }
+    }
+    wanted.retain(|path, _| loaded.iter().all(|one| one.path != *path));
+    if wanted.len() > MAX_PLUGINS {
+        let text = format!(
+            "of {} files that are loaded by name, {MAX_PLUGINS} were looked at",
+            wanted.len()
+        );
+        needs.unknown.push(text);
+    }
+    let wanted: BTreeMap<String, bool> = wanted.into_iter().take(MAX_PLUGINS).collect();
+    for (path, bytes) in files.read(&wanted.keys().cloned().collect())? {
+        if let Ok(facts) = ElfFacts::parse(&bytes) {
+            let optional = !wanted.get(&path).copied().unwrap_or_default();
+            loaded.push(Loaded {
+                path,
+                bytes,
+                facts,
+                optional,
+            });
+        }
+    }
+    // A plugin whose libraries are missing is not loaded: no error.
+    let configured = configured_folders(files)?;
+    let mut seen: BTreeSet<String> = loaded.iter().map(|one| name_of(&one.path)).collect();
+    let mut at = 0;
+    while let Some(one) = loaded.get(at) {
+        at += 1;
+        let fresh: Vec<&String> = one
+            .facts
+            .needed
+            .iter()
+            .filter(|name| !seen.contains(*name))
+            .collect();
+        let places: Vec<Vec<String>> = fresh
+            .iter()
+            .map(|library| places(library, &one.path, &one.facts, &configured))
+            .collect();
+        let mut found = files.read(&places.iter().flatten().cloned().collect())?;
+        let optional = one.optional;
+        seen.extend(fresh.into_iter().cloned());
+        for list in places {
+            let first = list.into_iter().find(|place| found.contains_key(place));
+            if let Some(path) = first
+                && let Some(bytes) = found.remove(&path)
+                && let Ok(facts) = ElfFacts::parse(&bytes)
+            {
+                loaded.push(Loaded {
+                    path,
+                    bytes,
+                    facts,
+                    optional,
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+fn name_of(path: &str) -> String {
+    path.rsplit('/').next().unwrap_or(path).to_owned()
 }
 
 fn add_configured(entry: &Entry, needs: &mut Needs) {
@@ -175,7 +296,7 @@ fn find_program(
     files: &dyn Files,
     entry: &Entry,
     needs: &mut Needs,
-) -> Result<(String, ElfFacts), AnalysisError> {
+) -> Result<Loaded, AnalysisError> {
     let name = entry
         .argv
         .first()
@@ -209,7 +330,12 @@ fn find_program(
     for _ in 0..MAX_INTERPRETERS {
         let Some(line) = bytes.strip_prefix(b"#!") else {
             return match ElfFacts::parse(&bytes) {
-                Ok(facts) => Ok((path, facts)),
+                Ok(facts) => Ok(Loaded {
+                    path,
+                    bytes,
+                    facts,
+                    optional: false,
+                }),
                 Err(error) => Err(AnalysisError::Elf { file: path, error }),
             };
         };
@@ -248,32 +374,28 @@ fn find_program(
 }
 
 /// All files that the dynamic loader maps for `program`, breadth first.
-fn closure(
-    files: &dyn Files,
-    program: String,
-    facts: ElfFacts,
-) -> Result<Vec<(String, ElfFacts)>, AnalysisError> {
-    if let Some(interpreter) = &facts.interpreter
+fn closure(files: &dyn Files, program: Loaded) -> Result<Vec<Loaded>, AnalysisError> {
+    if let Some(interpreter) = &program.facts.interpreter
         && one(files, interpreter)?.is_none()
     {
         let interpreter = interpreter.clone();
         return Err(AnalysisError::NoSuchInterpreter {
-            file: program,
+            file: program.path,
             interpreter,
         });
     }
     let configured = configured_folders(files)?;
     let mut seen: BTreeSet<String> = BTreeSet::new();
-    let mut done: Vec<(String, ElfFacts)> = Vec::new();
-    let mut round = vec![(program, facts)];
+    let mut done: Vec<Loaded> = Vec::new();
+    let mut round = vec![program];
     while !round.is_empty() {
         // Every place of every library of this round is asked for at once.
         let mut wanted: Vec<(String, String, Vec<String>)> = Vec::new();
-        for (file, facts) in &round {
-            for library in &facts.needed {
+        for one in &round {
+            for library in &one.facts.needed {
                 if seen.insert(library.clone()) {
-                    let places = places(library, file, facts, &configured);
-                    wanted.push((file.clone(), library.clone(), places));
+                    let places = places(library, &one.path, &one.facts, &configured);
+                    wanted.push((one.path.clone(), library.clone(), places));
                 }
             }
         }
@@ -282,18 +404,23 @@ fn closure(
             .iter()
             .flat_map(|(_, _, places)| places.iter().cloned())
             .collect();
-        let found = files.read(&all)?;
+        let mut found = files.read(&all)?;
         for (file, library, places) in wanted {
             // A library of another architecture is passed over, as ld.so does.
             let mut wrong = None;
             let mut right = None;
             for place in &places {
-                let Some(bytes) = found.get(place) else {
+                let Some(bytes) = found.remove(place) else {
                     continue;
                 };
-                match ElfFacts::parse(bytes) {
+                match ElfFacts::parse(&bytes) {
                     Ok(facts) => {
-                        right = Some((place.clone(), facts));
+                        right = Some(Loaded {
+                            path: place.clone(),
+                            bytes,
+                            facts,
+                            optional: false,
+                        });
                         break;
                     }
                     Err(error) => {
@@ -357,54 +484,15 @@ fn configured_folders(files: &dyn Files) -> Result<Vec<String>, FilesError> {
         .collect())
 }
 
-/// Libraries whose imports are the C library's own business.
-fn is_c_library(file: &str) -> bool {
-    let name = file.rsplit('/').next().unwrap_or(file);
-    [
-        "libc.",
-        "ld-",
-        "libpthread.",
-        "librt.",
-        "libdl.",
-        "libm.",
-        "libresolv.",
-    ]
-    .iter()
-    .any(|prefix| name.starts_with(prefix))
-}
-
-fn add_needs_of(file: &str, facts: &ElfFacts, entry: &Entry, needs: &mut Needs) {
-    if is_c_library(file) {
+/// Paths under /proc, /sys and /dev among a file's strings. The C library's are
+/// its own business.
+fn add_paths(one: &Loaded, needs: &mut Needs) {
+    if reach::is_c_library(&one.path) {
         return;
     }
-    for symbol in &facts.imports {
-        let evidence = || Evidence::Import {
-            file: file.to_owned(),
-            symbol: symbol.clone(),
-        };
-        for call in table::calls_of_import(symbol) {
-            needs.add(
-                Requirement::Call(call.clone()),
-                Strength::Required,
-                evidence(),
-            );
-        }
-        if symbol == "syscall" {
-            needs.unknown.push(format!(
-                "{file} calls syscall() with a number that is not analysed"
-            ));
-        }
-        if symbol == "getaddrinfo" && entry.ports.is_empty() {
-            needs.add(
-                Requirement::Socket("INET".to_owned()),
-                Strength::Optional,
-                evidence(),
-            );
-        }
-    }
-    for path in &facts.kernel_paths {
+    for path in &one.facts.kernel_paths {
         let evidence = Evidence::Text {
-            file: file.to_owned(),
+            file: one.path.clone(),
             text: path.clone(),
         };
         needs.add(
@@ -427,6 +515,19 @@ mod tests {
             let read = |path: &String| Some((path.clone(), std::fs::read(path).ok()?));
             Ok(paths.iter().filter_map(read).collect())
         }
+
+        fn below(&self, folder: &str) -> Vec<String> {
+            let walk = walkdir::WalkDir::new(folder)
+                .max_depth(3)
+                .sort_by_file_name();
+            let files = walk
+                .into_iter()
+                .flatten()
+                .filter(|e| e.file_type().is_file());
+            files
+                .map(|e| e.path().to_string_lossy().into_owned())
+                .collect()
+        }
     }
 
     /// A few files over the machine's own.
@@ -441,6 +542,10 @@ mod tests {
                 }
             }
             Ok(found)
+        }
+
+        fn below(&self, folder: &str) -> Vec<String> {
+            Host.below(folder)
         }
     }
 

@@ -2,7 +2,9 @@
 
 pub mod analyse;
 pub mod elf;
+mod reach;
 pub mod requirement;
+mod runtime;
 pub mod table;
 
 pub use analyse::{AnalysisError, Entry, Files, FilesError, analyse};

@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::kernel::syscalls::Syscalls;
+
 /// One thing that the kernel must offer.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -53,6 +55,20 @@ pub enum Evidence {
         file: String,
         /// The function.
         symbol: String,
+        /// Where it is called, in the file's own addresses; absent where its
+        /// address is only taken.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        address: Option<u64>,
+    },
+    /// A file of the image makes a system call itself.
+    Site {
+        /// Path in the image.
+        file: String,
+        /// The function around it, where it has a name.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        function: Option<String>,
+        /// Address of the instruction.
+        address: u64,
     },
     /// A file of the image holds a string.
     Text {
@@ -78,10 +94,40 @@ pub enum Evidence {
 impl fmt::Display for Evidence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Evidence::Import { file, symbol } => write!(f, "{file} imports {symbol}"),
+            Evidence::Import {
+                file,
+                symbol,
+                address: Some(address),
+            } => write!(f, "{file} calls {symbol} at {address:#x}"),
+            Evidence::Import { file, symbol, .. } => write!(f, "{file} imports {symbol}"),
+            Evidence::Site {
+                file,
+                function,
+                address,
+            } => {
+                write!(f, "{file} has the instruction at {address:#x}")?;
+                match function {
+                    Some(name) => write!(f, " in {name}"),
+                    None => Ok(()),
+                }
+            }
             Evidence::Text { file, text } => write!(f, "{file} holds {text:?}"),
             Evidence::File { file, what } => write!(f, "{file} is {what}"),
             Evidence::Configured { what } => f.write_str(what),
+        }
+    }
+}
+
+impl Evidence {
+    /// The file of the image that it was seen in.
+    #[must_use]
+    pub fn file(&self) -> Option<&str> {
+        match self {
+            Evidence::Import { file, .. }
+            | Evidence::Site { file, .. }
+            | Evidence::Text { file, .. }
+            | Evidence::File { file, .. } => Some(file),
+            Evidence::Configured { .. } => None,
         }
     }
 }
@@ -96,7 +142,8 @@ pub struct Need {
     /// Why we believe it; at least one.
     pub evidence: Vec<Evidence>,
     /// The kernel options that offer it, without `CONFIG_`, with their values;
-    /// empty where every kernel offers it.
+    /// empty where every kernel offers it, and for system calls until a kernel
+    /// tree has been asked ([`Needs::resolve`]).
     pub options: BTreeMap<String, String>,
 }
 
@@ -138,6 +185,24 @@ impl Needs {
                         options,
                     },
                 );
+            }
+        }
+    }
+
+    /// Fills in the options of system calls from a kernel tree.
+    pub fn resolve(&mut self, syscalls: &Syscalls) {
+        for need in &mut self.needs {
+            if let Requirement::Call(name) = &need.requirement {
+                need.options = syscalls.options(name);
+            }
+        }
+    }
+
+    /// Makes those that `weak` names optional.
+    pub(super) fn weaken(&mut self, weak: impl Fn(&Requirement) -> bool) {
+        for need in &mut self.needs {
+            if weak(&need.requirement) {
+                need.strength = Strength::Optional;
             }
         }
     }
@@ -198,21 +263,22 @@ mod tests {
         Evidence::Import {
             file: "/bin/x".to_owned(),
             symbol: symbol.to_owned(),
+            address: None,
         }
     }
 
     #[test]
     fn equal_requirements_merge() {
         let mut needs = Needs::default();
-        let epoll = || Requirement::Call("epoll_create1".to_owned());
-        needs.add(epoll(), Strength::Optional, import("a"));
-        needs.add(epoll(), Strength::Required, import("b"));
-        needs.add(epoll(), Strength::Optional, import("b"));
+        let inet = || Requirement::Socket("INET".to_owned());
+        needs.add(inet(), Strength::Optional, import("a"));
+        needs.add(inet(), Strength::Required, import("b"));
+        needs.add(inet(), Strength::Optional, import("b"));
         assert_eq!(needs.needs.len(), 1);
         assert_eq!(needs.needs[0].strength, Strength::Required);
         assert_eq!(needs.needs[0].evidence.len(), 2);
         let options = needs.options(Strength::Required);
-        assert_eq!(options[0].symbol, "EPOLL");
-        assert_eq!(options[0].because, "epoll_create1(): /bin/x imports a");
+        assert_eq!(options[0].symbol, "INET");
+        assert_eq!(options[0].because, "AF_INET sockets: /bin/x imports a");
     }
 }

@@ -177,19 +177,24 @@ impl Session<'_> {
     }
 }
 
-/// The manifest that the arguments of a command describe.
-fn manifest(args: &ImageArgs) -> Result<Manifest, Failure> {
-    let path = Path::new(&args.image);
-    let mut manifest = if Manifest::builtin_names().any(|name| name == args.image) {
-        Manifest::builtin(&args.image).map_err(Error::from)?
+/// The manifest of a built-in application, a file, or an image.
+fn manifest_of(name: &str) -> Result<Manifest, Failure> {
+    let path = Path::new(name);
+    if Manifest::builtin_names().any(|builtin| builtin == name) {
+        Ok(Manifest::builtin(name).map_err(Error::from)?)
     } else if path.extension().is_some_and(|e| e == "toml") {
-        Manifest::load(path).map_err(Error::from)?
+        Ok(Manifest::load(path).map_err(Error::from)?)
     } else if path.exists() {
-        Manifest::for_image(path)
+        Ok(Manifest::for_image(path))
     } else {
         // Says which built-in names there are.
-        Manifest::builtin(&args.image).map_err(Error::from)?
-    };
+        Ok(Manifest::builtin(name).map_err(Error::from)?)
+    }
+}
+
+/// The manifest that the arguments of a command describe.
+fn manifest(args: &ImageArgs) -> Result<Manifest, Failure> {
+    let mut manifest = manifest_of(&args.image)?;
     overrides::apply(args, &mut manifest.run)?;
     Ok(manifest)
 }

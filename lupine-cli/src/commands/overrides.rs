@@ -100,7 +100,7 @@ mod tests {
             ..Run::default()
         };
         run.env.insert("OLD".to_owned(), "1".to_owned());
-        apply(&args, &mut run)?;
+        apply(&args.image, &mut run)?;
         Ok(run)
     }
 

@@ -1,27 +1,36 @@
 //! A configuration specialised to an application: base and needs solved
 //! against the tree's own Kconfig, each option with its reason.
 
+mod class;
+mod reason;
+
 use std::fmt::Write as _;
 use std::io;
 use std::path::PathBuf;
 
 use lupine_kconfig::solve::{self, Requirement, SolveError};
 use lupine_kconfig::{
-    Configuration, Dialect, DirFiles, Environment, Kconfig, LoadError, PropertyKind, SymbolId,
-    Tristate,
+    Configuration, Dialect, DirFiles, Environment, Kconfig, LoadError, SymbolId, Tristate, prune,
 };
 use serde::Serialize;
 use thiserror::Error;
 
 use crate::cache::{Cache, Kind};
 use crate::digest::DigestBuilder;
-use crate::kernel::base;
+use crate::kernel::base::Base;
 use crate::kernel::source::KernelSource;
+use crate::kernel::syscalls::{Syscalls, SyscallsError};
 use crate::kernel::toolchain::Toolchain;
 use crate::needs::{Needs, OptionNeed, Strength};
 use crate::process::probes::{ProbeError, ProbeMode, with_shell};
 use crate::process::{Cancel, Cancelled};
 use crate::variant::Variant;
+
+pub use class::{Class, class_of};
+pub use reason::{Reason, ReasonKind};
+
+use class::file_of;
+use reason::Asked;
 
 /// A configuration and why it is as it is.
 #[derive(Clone, Debug, Serialize)]
@@ -37,44 +46,70 @@ pub struct SpecialisedConfig {
     pub set: usize,
     /// Those of them that a person could turn off: they have a visible prompt.
     pub set_with_prompt: usize,
+    /// What went from the configuration that was started from, by class.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOut>,
 }
 
 fn as_text<S: serde::Serializer>(text: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&String::from_utf8_lossy(text))
 }
 
-/// Why an option has its value.
-#[derive(Clone, Debug, Serialize)]
-pub struct Reason {
+/// An option of the configuration that was started from, which is gone.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct LeftOut {
+    /// The paper's class.
+    pub class: Class,
     /// The option, without `CONFIG_`.
     pub symbol: String,
-    /// Its value.
+    /// What it was.
     pub value: String,
-    /// What kind of reason.
-    pub kind: ReasonKind,
-    /// The reason in words.
-    pub because: String,
 }
 
-/// What kind of reason an option's value has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ReasonKind {
-    /// Part of lupine-base.
-    Base,
-    /// The application needs it.
-    Need,
-    /// Another option that is wanted depends on it.
-    Dependency,
-    /// Another option selects it.
-    Selected,
-    /// Its default; nobody asked.
-    Default,
+/// What a configuration is made for.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// What the application needs.
+    pub needs: &'a Needs,
+    /// The kind of kernel.
+    pub variant: Variant,
+    /// What every kernel has, instead of lupine-base.
+    pub base: Option<&'a Base>,
+    /// A configuration to take options away from, instead of one where
+    /// everything is off: the text of a `.config`.
+    pub from: Option<&'a [u8]>,
+}
+
+impl<'a> Request<'a> {
+    /// For an application, from lupine-base.
+    #[must_use]
+    pub fn new(needs: &'a Needs, variant: Variant) -> Request<'a> {
+        Request {
+            needs,
+            variant,
+            base: None,
+            from: None,
+        }
+    }
 }
 
 /// Why there is no configuration.
 #[derive(Debug, Error)]
 pub enum ConfigError {
+    /// A requirement does not hold in the finished configuration.
+    #[error(
+        "{symbol}={value} was asked for ({because}), and is {found} in the end; this is a defect of lupine: please report it"
+    )]
+    Lost {
+        /// The option.
+        symbol: String,
+        /// What it should be.
+        value: String,
+        /// Why.
+        because: String,
+        /// What it is.
+        found: String,
+    },
     /// The tree's Kconfig files have errors.
     #[error("the Kconfig files of {tree} cannot be read", tree = tree.display())]
     Kconfig {
@@ -118,15 +153,19 @@ pub enum ConfigError {
     /// The probes of the compiler cannot be remembered.
     #[error(transparent)]
     Probes(#[from] ProbeError),
-    /// A directory for the probes cannot be made.
-    #[error("cannot make a directory for compiler probes")]
+    /// What the tree says of its system calls cannot be read.
+    #[error(transparent)]
+    Syscalls(#[from] SyscallsError),
+    /// A place for answers of the tree and the compiler cannot be made.
+    #[error("cannot make a place for answers of the kernel tree and the compiler")]
     Directory(#[source] io::Error),
     /// The user cancelled.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),
 }
 
-/// Solves base and needs against the tree.
+/// Solves base and needs against the tree, and turns off what neither of them
+/// needs.
 ///
 /// # Errors
 /// Every [`ConfigError`]; an option that cannot be had is named with the
@@ -134,91 +173,160 @@ pub enum ConfigError {
 pub fn specialise(
     source: &KernelSource,
     toolchain: &Toolchain,
-    needs: &Needs,
-    variant: Variant,
+    request: &Request<'_>,
     cache: &Cache,
     cancel: &Cancel,
 ) -> Result<SpecialisedConfig, ConfigError> {
     cancel.check()?;
     let tree = load(source, toolchain, cache)?;
     cancel.check()?;
-    let base = base::options(variant, &source.version);
+    let mut needs = request.needs.clone();
+    needs.resolve(&syscalls(source, cache)?);
     let asked = needs.options(Strength::Required);
+    let mut base = match request.base {
+        Some(base) => base.options(request.variant, &source.version),
+        None => Base::lupine().options(request.variant, &source.version),
+    };
+    // Who needs an option knows better than who leaves it out.
+    base.retain(|row| {
+        asked
+            .iter()
+            .all(|need| need.symbol != row.symbol || need.value == row.value)
+    });
     let requirements = requirements(&base, &asked);
-    let solved = solve::solve(&tree, &requirements);
-    let mut solution = solved.map_err(|error| ConfigError::Unsolvable {
+    let unsolvable = |error| ConfigError::Unsolvable {
         version: source.version.to_string(),
         source: Box::new(error),
-    })?;
-    let reason_of = |symbol: &str| {
-        let base = base.iter().find(|option| option.symbol == symbol);
-        let need = asked.iter().find(|option| option.symbol == symbol);
-        let added = solution.added.iter().find(|added| added.name == symbol);
-        match (base, need, added) {
-            (Some(option), _, _) => Some((ReasonKind::Base, option.because.clone())),
-            (_, Some(option), _) => Some((ReasonKind::Need, option.because.clone())),
-            (_, _, Some(added)) => Some((ReasonKind::Dependency, added.because.to_string())),
-            _ => None,
+    };
+    let solution = match request.from {
+        None => solve::solve(&tree, &requirements),
+        Some(text) => {
+            let mut start = Configuration::new(&tree);
+            start.read(text);
+            solve::solve_from(&start, &requirements)
         }
     };
-    let known: Vec<Option<(ReasonKind, String)>> = written(&tree, &mut solution.config.clone())
-        .iter()
-        .map(|(_, name, _)| reason_of(name))
-        .collect();
-    let config = &mut solution.config;
+    let mut solution = solution.map_err(unsolvable)?;
+    let before = written(&tree, &mut solution.config.clone());
+    // The solver may have turned on one way to a goal and needed another later.
+    prune::prune(&mut solution.config, &requirements).map_err(unsolvable)?;
+    for requirement in &requirements {
+        let found = solution.config.value(&requirement.name).unwrap_or_default();
+        if found != requirement.value {
+            return Err(ConfigError::Lost {
+                symbol: requirement.name.clone(),
+                value: requirement.value.clone(),
+                because: requirement.reason.clone(),
+                found,
+            });
+        }
+    }
+    Ok(describe(
+        &tree,
+        &mut solution.config,
+        &Asked {
+            base: &base,
+            options: &asked,
+            needs: &needs,
+            added: &solution.added,
+        },
+        request,
+        &before,
+    ))
+}
+
+fn describe(
+    tree: &Kconfig,
+    config: &mut Configuration<'_>,
+    asked: &Asked<'_>,
+    request: &Request<'_>,
+    before: &[(SymbolId, String, String)],
+) -> SpecialisedConfig {
     let mut reasons = Vec::new();
     let (mut set, mut set_with_prompt) = (0, 0);
-    for ((id, symbol, value), known) in written(&tree, config).into_iter().zip(known) {
+    for (id, symbol, value) in written(tree, config) {
         if value == "y" {
             set += 1;
             set_with_prompt += usize::from(config.visibility(id) != Tristate::No);
         }
-        let (kind, because) = known.unwrap_or_else(|| {
-            let (_, reverse, implied) = config.dependencies(id);
-            match (reverse, implied) {
-                (Tristate::No, Tristate::No) => (ReasonKind::Default, "default".to_owned()),
-                (Tristate::No, _) => (ReasonKind::Selected, "implied by another option".to_owned()),
-                _ => (ReasonKind::Selected, selectors(&tree, config, id)),
-            }
-        });
-        reasons.push(Reason {
-            symbol,
-            value,
-            kind,
-            because,
-        });
+        reasons.push(asked.reason(tree, config, id, symbol, value));
     }
-    Ok(SpecialisedConfig {
+    let mut left_out: Vec<LeftOut> = Vec::new();
+    if request.from.is_some() {
+        for (id, symbol, value) in before {
+            let gone = ["y", "m"].contains(&value.as_str()) && config.tristate(*id) == Tristate::No;
+            if gone && tree.get(*id).symbol_type().is_logical() {
+                left_out.push(LeftOut {
+                    class: class_of(symbol, &file_of(tree, *id)),
+                    symbol: symbol.clone(),
+                    value: value.clone(),
+                });
+            }
+        }
+        left_out.sort();
+    }
+    SpecialisedConfig {
         text: config.write(),
-        variant,
+        variant: request.variant,
         reasons,
         set,
         set_with_prompt,
-    })
+        left_out,
+    }
 }
 
 impl SpecialisedConfig {
-    /// The reasons as a table for people: option, kind, words.
+    /// The reasons as a table for people: option, kind, words; then what went
+    /// from the configuration that was started from, by class.
     #[must_use]
     pub fn reasons_text(&self) -> String {
         let mut text = String::new();
-        for Reason {
-            symbol,
-            value,
-            kind,
-            because,
-        } in &self.reasons
-        {
-            let kind = format!("{kind:?}").to_lowercase();
-            // Writing to a String cannot fail.
+        // Writing to a String cannot fail.
+        for reason in &self.reasons {
+            let option = format!("{}={}", reason.symbol, reason.value);
             let _ = writeln!(
                 text,
-                "{:40} {kind:11} {because}",
-                format!("{symbol}={value}")
+                "{option:40} {:11} {}",
+                reason.kind.as_str(),
+                reason.because
             );
+        }
+        for of_class in self.left_out.chunk_by(|a, b| a.class == b.class) {
+            let names: Vec<&str> = of_class.iter().map(|gone| gone.symbol.as_str()).collect();
+            if let Some(first) = of_class.first() {
+                let _ = writeln!(
+                    text,
+                    "left out, {} ({}): {}",
+                    first.class,
+                    names.len(),
+                    names.join(" ")
+                );
+            }
         }
         text
     }
+}
+
+/// What a tree says of its system calls; the answer is kept.
+///
+/// # Errors
+/// [`ConfigError::Syscalls`].
+pub fn syscalls(source: &KernelSource, cache: &Cache) -> Result<Syscalls, ConfigError> {
+    let key = DigestBuilder::new("syscalls-2")
+        .field("tree", source.digest.as_str().as_bytes())
+        .finish();
+    let memo = cache.path(Kind::Facts, &key);
+    let known = std::fs::read(&memo).ok();
+    if let Some(known) = known.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
+        return Ok(known);
+    }
+    let syscalls = Syscalls::read(&source.path)?;
+    if let Some(folder) = memo.parent() {
+        std::fs::create_dir_all(folder).map_err(ConfigError::Directory)?;
+    }
+    let text = serde_json::to_vec(&syscalls).unwrap_or_default();
+    crate::files::write_atomically(&memo, &text).map_err(ConfigError::Directory)?;
+    Ok(syscalls)
 }
 
 /// Reads the tree's Kconfig files, with this toolchain's answers to their
@@ -294,21 +402,4 @@ fn written(tree: &Kconfig, config: &mut Configuration<'_>) -> Vec<(SymbolId, Str
         }
     }
     options
-}
-
-/// The options that select `id` in this configuration.
-fn selectors(tree: &Kconfig, config: &mut Configuration<'_>, id: SymbolId) -> String {
-    let mut names = Vec::new();
-    for other in tree.symbols() {
-        let mut selects = tree.properties_of(other, PropertyKind::Select);
-        let selects = selects.any(|property| tree.property_symbol(property) == Some(id));
-        if selects && config.tristate(other) != Tristate::No {
-            names.extend(
-                tree.name(other)
-                    .map(|name| String::from_utf8_lossy(name).into_owned()),
-            );
-        }
-    }
-    names.truncate(4);
-    format!("selected by {}", names.join(", "))
 }

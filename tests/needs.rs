@@ -1,0 +1,369 @@
+//! Needs and configurations against real kernel trees: what a tree says of its
+//! system calls is judged by a kernel built from it, tables by the trees'
+//! Kconfig files, and configurations by turning off whatever can be.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a test that cannot be prepared fails, and skips loudly"
+)]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use lupine::Lupine;
+use lupine::cache::Cache;
+use lupine::host::Purpose;
+use lupine::kernel::base::Base;
+use lupine::kernel::config::{self, Class, ReasonKind, Request};
+use lupine::kernel::source::KernelSource;
+use lupine::kernel::toolchain::{Compiler, Toolchain};
+use lupine::manifest::Manifest;
+use lupine::needs::{Needs, Strength, table};
+use lupine::process::Cancel;
+use lupine::variant::Variant;
+use lupine_kconfig::{Configuration, Kconfig, Tristate};
+
+use common::able;
+
+/// The packaged trees: 6.12, and with the slow tests 6.1, which has to be
+/// unpacked first.
+fn sources() -> Vec<KernelSource> {
+    let lupine = Lupine::of_user().unwrap();
+    let mut sources = vec![lupine.kernel_source(None).unwrap()];
+    let older = Path::new("/usr/src/linux-source-6.1.tar.xz");
+    if std::env::var_os("LUPINE_TEST_ALL").is_some() {
+        if older.exists() {
+            sources.push(lupine.kernel_source(Some(older)).unwrap());
+        } else {
+            eprintln!("SKIPPED in part: no {}", older.display());
+        }
+    }
+    sources
+}
+
+fn tree_of(source: &KernelSource) -> Kconfig {
+    let toolchain = Toolchain::detect(Compiler::Gcc, true, &Cancel::new()).unwrap();
+    config::load(source, &toolchain, &Cache::of_user().unwrap()).unwrap()
+}
+
+fn needs_of(name: &str) -> Needs {
+    let lupine = Lupine::of_user().unwrap();
+    let image = lupine.image(&Manifest::builtin(name).unwrap()).unwrap();
+    lupine.needs(&image).unwrap()
+}
+
+/// Options without a prompt that belong to other architectures or are fixed.
+fn is_declared(tree: &Kconfig, name: &str) -> bool {
+    tree.symbol(name)
+        .is_some_and(|id| tree.get(id).is_defined())
+}
+
+#[test]
+fn tables_name_options_that_the_trees_have() {
+    if !able(&[Purpose::Kernel]) {
+        return;
+    }
+    let lupine = Lupine::of_user().unwrap();
+    for source in sources() {
+        let tree = tree_of(&source);
+        for option in table::options() {
+            assert!(is_declared(&tree, option), "{option} in {}", source.version);
+        }
+        for variant in Variant::ALL {
+            for option in Base::lupine().options(variant, &source.version) {
+                // The patches bring it.
+                if option.symbol != "KERNEL_MODE_LINUX" {
+                    let declared = is_declared(&tree, &option.symbol);
+                    assert!(declared, "{} in {}", option.symbol, source.version);
+                }
+            }
+        }
+        let syscalls = lupine.syscalls(&source).unwrap();
+        for (call, offer) in syscalls.iter() {
+            let options = offer.condition.options();
+            let options = options.unwrap_or_else(|| panic!("{call}: {}", offer.condition));
+            for option in options.keys() {
+                assert!(
+                    is_declared(&tree, option),
+                    "{call}: {option} in {}",
+                    source.version
+                );
+            }
+        }
+        for (call, option) in [
+            ("epoll_wait", "EPOLL"),
+            ("eventfd2", "EVENTFD"),
+            ("signalfd4", "SIGNALFD"),
+            ("timerfd_create", "TIMERFD"),
+            ("futex", "FUTEX"),
+            ("io_setup", "AIO"),
+            ("io_uring_setup", "IO_URING"),
+            ("madvise", "ADVISE_SYSCALLS"),
+            ("fadvise64", "ADVISE_SYSCALLS"),
+            ("flock", "FILE_LOCKING"),
+            ("inotify_init1", "INOTIFY_USER"),
+            ("fanotify_init", "FANOTIFY"),
+            ("name_to_handle_at", "FHANDLE"),
+            ("shmget", "SYSVIPC"),
+            ("semop", "SYSVIPC"),
+            ("mq_open", "POSIX_MQUEUE"),
+            ("socket", "NET"),
+            ("timer_create", "POSIX_TIMERS"),
+            ("memfd_create", "MEMFD_CREATE"),
+            ("setgroups", "MULTIUSER"),
+            ("bpf", "BPF_SYSCALL"),
+            ("userfaultfd", "USERFAULTFD"),
+            ("kcmp", "KCMP"),
+            ("process_vm_readv", "CROSS_MEMORY_ATTACH"),
+            ("rseq", "RSEQ"),
+            ("mbind", "NUMA"),
+            ("swapon", "SWAP"),
+            ("acct", "BSD_PROCESS_ACCT"),
+            ("quotactl", "QUOTACTL"),
+            ("ioprio_set", "BLOCK"),
+            ("keyctl", "KEYS"),
+            ("seccomp", "SECCOMP"),
+            ("init_module", "MODULES"),
+            ("kexec_load", "KEXEC"),
+            ("syslog", "PRINTK"),
+            ("modify_ldt", "MODIFY_LDT_SYSCALL"),
+        ] {
+            let options = syscalls.options(call);
+            assert!(
+                options.contains_key(option),
+                "{call} in {}: {options:?}",
+                source.version
+            );
+        }
+        for call in ["read", "mmap", "clone", "openat", "ioperm"] {
+            assert!(
+                syscalls.offer(call).is_none(),
+                "{call} in {}",
+                source.version
+            );
+        }
+    }
+}
+
+#[test]
+fn a_built_kernel_has_the_calls_that_its_tree_promises() {
+    if !able(common::ALL) {
+        return;
+    }
+    let kernel = common::kernel_of("nginx");
+    let folder = kernel.bzimage().parent().unwrap().to_owned();
+    let text = fs::read_to_string(folder.join("config")).unwrap();
+    let on: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("CONFIG_")?.strip_suffix("=y"))
+        .collect();
+    // A call that the kernel lacks is a weak symbol: the stub of sys_ni.c.
+    let map = fs::read_to_string(folder.join("System.map")).unwrap();
+    let kinds: BTreeMap<&str, &str> = map
+        .lines()
+        .filter_map(|line| {
+            let mut words = line.split_whitespace().skip(1);
+            let kind = words.next()?;
+            Some((words.next()?.strip_prefix("__x64_sys_")?, kind))
+        })
+        .collect();
+    let lupine = Lupine::of_user().unwrap();
+    let syscalls = lupine
+        .syscalls(&lupine.kernel_source(None).unwrap())
+        .unwrap();
+    let mut seen = 0;
+    for (call, offer) in syscalls.iter() {
+        let expected = offer.condition.holds(&|name| on.contains(&name));
+        let found = kinds.get(offer.function.as_str()).copied();
+        assert_eq!(
+            found,
+            Some(if expected { "T" } else { "W" }),
+            "{call}: {}",
+            offer.condition
+        );
+        seen += 1;
+    }
+    assert!(seen > 100, "{seen}");
+    // And no other call is missing.
+    let missing = kinds
+        .iter()
+        .filter(|(_, kind)| **kind == "W")
+        .map(|(name, _)| *name);
+    for function in missing {
+        let known = syscalls.iter().any(|(_, offer)| offer.function == function);
+        assert!(known || !is_of_x86_64(&lupine, function), "{function}");
+    }
+}
+
+/// Whether the table of x86-64 leads to a function.
+fn is_of_x86_64(lupine: &Lupine, function: &str) -> bool {
+    let tree = lupine.kernel_source(None).unwrap().path;
+    let table = fs::read_to_string(tree.join("arch/x86/entry/syscalls/syscall_64.tbl")).unwrap();
+    let entry = format!("sys_{function}");
+    table.lines().any(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        words.get(3) == Some(&entry.as_str()) && words.get(1) != Some(&"x32")
+    })
+}
+
+#[test]
+fn no_option_of_a_specialised_configuration_can_go() {
+    if !able(&[Purpose::Kernel, Purpose::DebianImage]) {
+        return;
+    }
+    let lupine = Lupine::of_user().unwrap();
+    let source = lupine.kernel_source(None).unwrap();
+    let mut needs = needs_of("nginx");
+    let config = lupine
+        .specialise(&source, &needs, Variant::LupineNokml)
+        .unwrap();
+    needs.resolve(&lupine.syscalls(&source).unwrap());
+    let mut required: BTreeMap<String, String> = Base::lupine()
+        .options(Variant::LupineNokml, &source.version)
+        .into_iter()
+        .chain(needs.options(Strength::Required))
+        .map(|option| (option.symbol, option.value))
+        .collect();
+    // Whoever wants the number wants the option that holds it.
+    required.retain(|symbol, _| symbol != "CC_VERSION_TEXT");
+
+    let tree = tree_of(&source);
+    let mut whole = Configuration::new(&tree);
+    whole.read(&config.text);
+    for (symbol, value) in &required {
+        assert_eq!(
+            whole.value(symbol).as_deref(),
+            Some(value.as_str()),
+            "{symbol}"
+        );
+    }
+    let mut tried = 0;
+    for id in tree.symbols() {
+        let symbol = tree.get(id);
+        let is_switch = symbol.symbol_type().is_logical() && !symbol.is_choice();
+        // A choice cannot be off: another member would be on.
+        if !is_switch || symbol.choice_node().is_some() {
+            continue;
+        }
+        if whole.tristate(id) == Tristate::No || whole.visibility(id) == Tristate::No {
+            continue;
+        }
+        let mut fewer = whole.clone();
+        fewer.set_bytes(id, b"n");
+        let name = String::from_utf8_lossy(tree.name(id).unwrap()).into_owned();
+        let kept = fewer.tristate(id) != Tristate::No;
+        let lost = required
+            .iter()
+            .any(|(name, value)| fewer.value(name).as_ref() != Some(value));
+        assert!(kept || lost, "{name} can go");
+        tried += 1;
+    }
+    assert!(tried > 30, "{tried}");
+    // Everything that is on says why.
+    for reason in &config.reasons {
+        let named = reason.kind != ReasonKind::Need || !reason.evidence.is_empty();
+        assert!(named && !reason.because.is_empty(), "{}", reason.symbol);
+        let asked = ["base", "need", "dependency"].contains(&reason.kind.as_str());
+        assert!(
+            asked || reason.because != "default",
+            "{} is on for nothing",
+            reason.symbol
+        );
+    }
+}
+
+#[test]
+fn a_distribution_s_configuration_is_pruned_by_class() {
+    if !able(&[Purpose::Kernel]) {
+        return;
+    }
+    let lupine = Lupine::of_user().unwrap();
+    let source = lupine.kernel_source(None).unwrap();
+    let whole = fs::read(source.path.join("arch/x86/configs/x86_64_defconfig")).unwrap();
+    let needs = needs_of("hello");
+    let request = Request {
+        from: Some(&whole),
+        ..Request::new(&needs, Variant::LupineNokml)
+    };
+    let config = lupine.specialise_as(&source, &request).unwrap();
+    let fresh = lupine
+        .specialise(&source, &needs, Variant::LupineNokml)
+        .unwrap();
+    for (symbol, class) in [
+        ("SMP", Class::MultiProcessing),
+        ("CGROUPS", Class::MultiProcessing),
+        ("ACPI", Class::HardwareManagement),
+        ("USB", Class::HardwareManagement),
+        ("EXT4_FS", Class::ApplicationSpecific),
+    ] {
+        let gone = config.left_out.iter().find(|gone| gone.symbol == symbol);
+        assert_eq!(gone.map(|gone| gone.class), Some(class), "{symbol}");
+    }
+    // Choices stay where the distribution put them; all else goes.
+    let text = config.reasons_text();
+    assert!(text.contains("left out, multi-processing"), "{text}");
+    assert!(
+        config.set_with_prompt <= fresh.set_with_prompt + 20,
+        "{} against {}",
+        config.set_with_prompt,
+        fresh.set_with_prompt
+    );
+}
+
+#[test]
+fn general_has_what_the_twenty_need() {
+    if !able(&[Purpose::Kernel]) {
+        return;
+    }
+    let lupine = Lupine::of_user().unwrap();
+    let source = lupine.kernel_source(None).unwrap();
+    let needs = needs_of("hello");
+    let mut request = Request::new(&needs, Variant::LupineNokml);
+    let own = lupine.specialise_as(&source, &request).unwrap();
+    // The plain tree has no kernel mode: the general base, taken by itself.
+    let text =
+        include_str!("../src/data/base.toml").replace("\"lupine-general\"", "\"lupine-nokml\"");
+    let text = text.replace(
+        "variants = [\"lupine\", \"lupine-nokml\", \"lupine-tiny\"]",
+        "variants = [\"lupine\"]",
+    );
+    let text = text.replace(
+        "[\"lupine\", \"lupine-nokml\", \"lupine-nokml\"]",
+        "[\"lupine-nokml\"]",
+    );
+    let general = Base::parse(&text).unwrap();
+    request.base = Some(&general);
+    let config = lupine.specialise_as(&source, &request).unwrap();
+    for symbol in [
+        "NET",
+        "INET",
+        "NETDEVICES",
+        "NET_CORE",
+        "VIRTIO",
+        "VIRTIO_NET",
+        "EPOLL",
+        "FUTEX",
+        "PROC_FS",
+        "PROC_SYSCTL",
+        "UNIX",
+        "EVENTFD",
+        "AIO",
+        "FILE_LOCKING",
+        "SECCOMP",
+        "SYSVIPC",
+        "SIGNALFD",
+        "ADVISE_SYSCALLS",
+        "RT_MUTEXES",
+    ] {
+        let on = config
+            .reasons
+            .iter()
+            .any(|r| r.symbol == symbol && r.value == "y");
+        assert!(on, "{symbol}");
+    }
+    assert!(config.set_with_prompt > own.set_with_prompt);
+}
