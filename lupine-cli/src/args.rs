@@ -28,7 +28,7 @@ pub struct Cli {
 
 const EXIT_STATUSES: &str = "Exit status:
   0    done; for run, the application ended with status 0
-  1    the application or its guest failed, or a check found problems
+  1    the application or its guest failed, or the answer is no: a check found problems
   2    the command line is wrong
   3    the input is wrong: image, manifest, kernel source, configuration
   4    this machine lacks something: a tool, disk space, a free port

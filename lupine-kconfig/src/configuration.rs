@@ -70,6 +70,8 @@ pub struct Configuration<'a> {
     pub(crate) read_warnings: u32,
     pub(crate) changed: bool,
     pub(crate) warn_unknown: bool,
+    /// Computations going on inside one another.
+    pub(crate) depth: u32,
     /// Symbols that the user changed since values were computed.
     pub(crate) pending: Vec<SymbolId>,
     /// Expressions of the tree and those that comparing them needed.
@@ -106,6 +108,7 @@ impl<'a> Configuration<'a> {
             read_warnings: 0,
             changed: true,
             warn_unknown: false,
+            depth: 0,
             pending: Vec::new(),
             scratch: None,
         }

@@ -12,6 +12,10 @@ use crate::value::{self, Comparable};
 
 use Tristate::{Mod, No, Yes};
 
+/// Computations inside one another. Trees with longer chains of dependencies are rejected when
+/// they are loaded, but for chains of ranges, where circles are allowed.
+const DEEPEST: u32 = 1600;
+
 impl Configuration<'_> {
     /// The type as far as modules are on.
     pub(crate) fn effective_type(&self, id: SymbolId) -> SymbolType {
@@ -194,6 +198,19 @@ impl Configuration<'_> {
         if self.states[id.index()].valid {
             return;
         }
+        if self.depth == DEEPEST {
+            let name = self.tree.display_name(id);
+            let text = [b"warning: too many values depend on one another; ", name];
+            self.stderr.extend_from_slice(&text.concat());
+            self.stderr.extend_from_slice(b" is not looked at\n");
+            return;
+        }
+        self.depth += 1;
+        self.compute(id);
+        self.depth -= 1;
+    }
+
+    fn compute(&mut self, id: SymbolId) {
         let tree = self.tree;
         let symbol = tree.get(id);
         let old = tree.rules() == Rules::Linux6_1;

@@ -15,6 +15,21 @@
 //! assert_eq!(config.value("NET").as_deref(), Some("y"));
 //! # Ok::<(), lupine_kconfig::LoadError>(())
 //! ```
+//!
+//! | question | answer, with an example |
+//! |---|---|
+//! | What does a tree declare? | [`Kconfig::load`], [`Kconfig::walk`] |
+//! | Which language is it written in? | [`Dialect`], [`Dialect::detect`] |
+//! | What is an option's value under a `.config`? | [`Configuration`] |
+//! | What changes when one is set? | [`Configuration::update`], [`graph::consequences`] |
+//! | Why has it its value? | [`explain::why`] |
+//! | What would give it another one? | [`solve::least_changes`] |
+//! | Which configuration meets these requirements? | [`solve::solve`] |
+//! | What can go from a configuration? | [`prune::prune`] |
+//! | Who selects it, what does it need, what leads to it? | [`graph::Graph`] |
+//! | What differs between two files? | [`difference::differences`] |
+//! | What would `conf` do? | [`run`] |
+//! | What is wrong with a tree? | [`LoadError::diagnostics`], [`Kconfig::diagnostics`] |
 
 mod ask;
 mod block;

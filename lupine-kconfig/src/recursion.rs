@@ -32,7 +32,21 @@ struct Search {
     active: Vec<bool>,
     done: Vec<bool>,
     steps: Vec<Step>,
+    /// How many symbols each one leads to, one after another, as far as is known.
+    heights: Vec<u32>,
     too_long: bool,
+}
+
+impl Search {
+    /// Has the symbol that the search stands at lead to what `symbol` leads to.
+    fn lead_to(&mut self, symbol: SymbolId) {
+        let height = self.heights[symbol.index()] + 1;
+        if let Some(step) = self.steps.last() {
+            let known = &mut self.heights[step.symbol.index()];
+            *known = height.max(*known);
+        }
+        self.too_long |= height as usize > MAX_CHAIN;
+    }
 }
 
 impl Loader<'_> {
@@ -43,6 +57,7 @@ impl Loader<'_> {
             active: vec![false; count],
             done: vec![false; count],
             steps: Vec::new(),
+            heights: vec![0; count],
             too_long: false,
         };
         match self.rules() {
@@ -128,6 +143,7 @@ impl Loader<'_> {
             return Some(symbol);
         }
         if search.done[symbol.index()] {
+            search.lead_to(symbol);
             return None;
         }
         if search.steps.len() > MAX_CHAIN {
@@ -198,8 +214,11 @@ impl Loader<'_> {
                 }
             }
         }
+        let height = search.heights[choice.index()] + 1;
         for member in &members {
             search.active[member.index()] = false;
+            let known = &mut search.heights[member.index()];
+            *known = height.max(*known);
         }
         if let Some(symbol) = found
             && self.choice_of(symbol) == Some(choice)
@@ -207,6 +226,7 @@ impl Loader<'_> {
             found = Some(choice);
         }
         search.steps.pop();
+        search.lead_to(choice);
         found
     }
 
@@ -218,6 +238,7 @@ impl Loader<'_> {
         });
         let found = self.check_edges(search, symbol);
         search.steps.pop();
+        search.lead_to(symbol);
         found
     }
 

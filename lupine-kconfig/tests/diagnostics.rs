@@ -132,12 +132,28 @@ fn long_chains_of_symbols_are_evaluated_or_rejected() {
 }
 
 #[test]
+fn chains_of_ranges_do_not_end_the_program() {
+    let mut text = String::from("config S0\n\tint \"s\"\n\n");
+    for number in 1..20_000 {
+        let before = number - 1;
+        text.push_str(&format!("config S{number}\n\tint\n\trange S{before} 9\n\n"));
+    }
+    let files = MemoryFiles::from([("Kconfig", text)]);
+    let (environment, dialect) = (Environment::new(), Dialect::LINUX_6_12);
+    let tree = Kconfig::load(&files, "Kconfig", &environment, &RefuseShell, dialect).unwrap();
+    let mut config = Configuration::new(&tree);
+    config.value("S19999");
+    let warnings = String::from_utf8(config.take_warnings()).unwrap();
+    assert!(warnings.contains("depend on one another"), "{warnings}");
+}
+
+#[test]
 fn garbage_ends_in_a_diagnostic() {
     // As long as the default run allows; 100 MB with the slow tests.
     let size = if std::env::var_os("LUPINE_TEST_ALL").is_some() {
         100 << 20
     } else {
-        4 << 20
+        1 << 20
     };
     let mut state = 0x9e37_79b9_u32;
     let mut noise = Vec::with_capacity(size);

@@ -75,10 +75,8 @@ fn newer_kernels_rename_options_and_depend_under_a_condition() {
     );
     for line in ["\ttransitional\n", "\tdepends on A if B\n"] {
         let text = format!("config A\n\tbool \"a\"\n{line}");
-        assert!(
-            rejected(Dialect::LINUX_6_12, &text).contains("invalid"),
-            "{line}"
-        );
+        let report = rejected(Dialect::LINUX_6_12, &text);
+        assert!(report.contains("Kconfig:3:"), "{report}");
     }
 }
 
@@ -136,10 +134,8 @@ fn optional_named_and_tristate_choices() {
         let config = written(dialect.clone(), &files, &[], old);
         assert_eq!(config, "CONFIG_MODULES=y\nCONFIG_X=m\nCONFIG_Y=m");
         let config = written(dialect, &files, &[], "");
-        assert_eq!(
-            config,
-            "# CONFIG_MODULES is not set\n# CONFIG_X is not set\n# CONFIG_Y is not set"
-        );
+        // Off, the choice hides its members.
+        assert_eq!(config, "# CONFIG_MODULES is not set");
     }
     assert!(rejected(Dialect::LINUX_6_12, text).contains("Kconfig:5"));
 }
