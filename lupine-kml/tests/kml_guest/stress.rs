@@ -61,7 +61,6 @@ const STRESSORS: &[&str] = &[
     "ptrace",
     "qsort",
     "rename",
-    "sched",
     "seccomp",
     "seek",
     "sem",
