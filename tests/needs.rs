@@ -7,12 +7,14 @@
     clippy::print_stderr,
     reason = "a test that cannot be prepared fails, and skips loudly"
 )]
+#![allow(clippy::disallowed_methods, reason = "asks strace what a program does")]
 
 mod common;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use lupine::Lupine;
 use lupine::cache::Cache;
@@ -22,7 +24,7 @@ use lupine::kernel::config::{self, Class, ReasonKind, Request};
 use lupine::kernel::source::KernelSource;
 use lupine::kernel::toolchain::{Compiler, Toolchain};
 use lupine::manifest::Manifest;
-use lupine::needs::{Needs, Strength, table};
+use lupine::needs::{Entry, Files, FilesError, Needs, Requirement, Strength, analyse, table};
 use lupine::process::Cancel;
 use lupine::variant::Variant;
 use lupine_kconfig::{Configuration, Kconfig, Tristate};
@@ -56,7 +58,7 @@ fn needs_of(name: &str) -> Needs {
     lupine.needs(&image).unwrap()
 }
 
-/// Options without a prompt that belong to other architectures or are fixed.
+/// Whether the tree's Kconfig files declare an option.
 fn is_declared(tree: &Kconfig, name: &str) -> bool {
     tree.symbol(name)
         .is_some_and(|id| tree.get(id).is_defined())
@@ -210,6 +212,65 @@ fn is_of_x86_64(lupine: &Lupine, function: &str) -> bool {
     })
 }
 
+/// The machine's own files.
+struct Host;
+
+impl Files for Host {
+    fn read(&self, paths: &BTreeSet<String>) -> Result<BTreeMap<String, Vec<u8>>, FilesError> {
+        let read = |path: &String| Some((path.clone(), fs::read(path).ok()?));
+        Ok(paths.iter().filter_map(read).collect())
+    }
+
+    fn below(&self, _folder: &str) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+#[test]
+fn every_call_that_a_program_is_seen_to_make_was_derived() {
+    if !able(&[Purpose::Test]) {
+        return;
+    }
+    for argv in [
+        &["/bin/ls", "-l", "/"][..],
+        &["/bin/bash", "-c", "echo $((6 * 7)); true | true"],
+    ] {
+        let entry = Entry {
+            argv: argv.iter().map(|&word| word.to_owned()).collect(),
+            path: "/usr/bin:/bin".to_owned(),
+            directory: "/".to_owned(),
+            ..Entry::default()
+        };
+        let needs = analyse(&Host, &entry).unwrap();
+        let derived: BTreeSet<&str> = needs
+            .needs
+            .iter()
+            .filter_map(|need| match &need.requirement {
+                Requirement::Call(name) => Some(name.as_str()),
+                _ => None,
+            })
+            .collect();
+        let trace = tempfile::NamedTempFile::new().unwrap();
+        let mut strace = Command::new("strace");
+        let status = strace.args(["-qq", "-o"]).arg(trace.path()).args(argv);
+        assert!(status.stdout(Stdio::null()).status().unwrap().success());
+        let text = fs::read_to_string(trace.path()).unwrap();
+        let made: BTreeSet<&str> = text
+            .lines()
+            .filter_map(|line| line.split_once('(').map(|(name, _)| name))
+            .filter(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'))
+            // The exec is the tracer's; a signal's return is the kernel's doing.
+            .filter(|name| !["execve", "rt_sigreturn"].contains(name))
+            .collect();
+        assert!(made.len() > 10, "{made:?}");
+        let surprising: Vec<&&str> = made.difference(&derived).collect();
+        assert!(
+            surprising.is_empty(),
+            "{argv:?}: {surprising:?}, derived {derived:?}"
+        );
+    }
+}
+
 #[test]
 fn no_option_of_a_specialised_configuration_can_go() {
     if !able(&[Purpose::Kernel, Purpose::DebianImage]) {
@@ -315,29 +376,21 @@ fn a_distribution_s_configuration_is_pruned_by_class() {
 }
 
 #[test]
-fn general_has_what_the_twenty_need() {
+fn general_has_what_the_twenty_need_and_tiny_is_small() {
     if !able(&[Purpose::Kernel]) {
         return;
     }
     let lupine = Lupine::of_user().unwrap();
     let source = lupine.kernel_source(None).unwrap();
+    let source = lupine.patch(source, Variant::LupineGeneral).unwrap();
     let needs = needs_of("hello");
-    let mut request = Request::new(&needs, Variant::LupineNokml);
-    let own = lupine.specialise_as(&source, &request).unwrap();
-    // The plain tree has no kernel mode: the general base, taken by itself.
-    let text =
-        include_str!("../src/data/base.toml").replace("\"lupine-general\"", "\"lupine-nokml\"");
-    let text = text.replace(
-        "variants = [\"lupine\", \"lupine-nokml\", \"lupine-tiny\"]",
-        "variants = [\"lupine\"]",
-    );
-    let text = text.replace(
-        "[\"lupine\", \"lupine-nokml\", \"lupine-nokml\"]",
-        "[\"lupine-nokml\"]",
-    );
-    let general = Base::parse(&text).unwrap();
-    request.base = Some(&general);
-    let config = lupine.specialise_as(&source, &request).unwrap();
+    let options = |variant| {
+        let config = lupine.specialise(&source, &needs, variant).unwrap();
+        let reasons = config.reasons.into_iter();
+        let values: BTreeMap<String, String> = reasons.map(|r| (r.symbol, r.value)).collect();
+        (values, config.set_with_prompt)
+    };
+    let (general, general_set) = options(Variant::LupineGeneral);
     for symbol in [
         "NET",
         "INET",
@@ -359,11 +412,14 @@ fn general_has_what_the_twenty_need() {
         "ADVISE_SYSCALLS",
         "RT_MUTEXES",
     ] {
-        let on = config
-            .reasons
-            .iter()
-            .any(|r| r.symbol == symbol && r.value == "y");
-        assert!(on, "{symbol}");
+        assert_eq!(
+            general.get(symbol).map(String::as_str),
+            Some("y"),
+            "{symbol}"
+        );
     }
-    assert!(config.set_with_prompt > own.set_with_prompt);
+    let (tiny, tiny_set) = options(Variant::LupineTiny);
+    assert_eq!(tiny.get("LOG_BUF_SHIFT").map(String::as_str), Some("12"));
+    assert_eq!(tiny.get("BASE_SMALL").map(String::as_str), Some("y"));
+    assert!(!tiny.contains_key("NET") && tiny_set < general_set);
 }

@@ -5,7 +5,9 @@ pub mod elf;
 mod reach;
 pub mod requirement;
 mod runtime;
+pub mod suspect;
 pub mod table;
 
 pub use analyse::{AnalysisError, Entry, Files, FilesError, analyse};
 pub use requirement::{Evidence, Need, Needs, OptionNeed, Requirement, Strength};
+pub use suspect::{Suspect, suspects};

@@ -4,10 +4,10 @@
 //! Roots are the program's entry point and every function whose address lies
 //! in data (initialisers, tables of methods). A library's functions count where
 //! reached code imports them; its tables count once anything of it is reached.
-//! Of the C library only what imports lead to counts, and there the distance
-//! matters: the call that a function is there for lies in it or one call away,
-//! what lies deeper (the allocator's hints, name services) is the C library's
-//! own business, which it does without where it must.
+//! In the C library the distance from the import matters: the call that a
+//! function is there for lies in it or one call away. What lies deeper, is
+//! reached through its tables or by its start (the allocator's hints, name
+//! services) is its own business, which it does without where it must.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
@@ -74,6 +74,11 @@ pub(super) fn is_c_library(file: &str) -> bool {
     .any(|prefix| name.starts_with(prefix))
 }
 
+/// Whether it is the dynamic loader, whose entry point runs before the program's.
+fn is_loader(file: &str) -> bool {
+    file.rsplit('/').next().unwrap_or(file).starts_with("ld-")
+}
+
 struct Object<'a> {
     mapped: Mapped<'a>,
     c_library: bool,
@@ -112,11 +117,7 @@ impl<'a> Object<'a> {
         Object {
             mapped: *mapped,
             c_library,
-            roots: if c_library {
-                Vec::new()
-            } else {
-                roots(mapped.bytes, &functions, &by_start)
-            },
+            roots: roots(mapped.bytes, &functions, &by_start),
             pointers: pointers.cloned().collect(),
             functions,
             by_start,
@@ -204,8 +205,8 @@ impl<'a> Walk<'a> {
 
     fn run(&mut self, needs: &mut Needs) {
         for (file, object) in self.objects.iter().enumerate() {
-            // The program, and what is loaded by name at run time.
-            if file == 0 || object.mapped.optional {
+            // The program, its loader, and what is loaded by name at run time.
+            if file == 0 || object.mapped.optional || is_loader(object.mapped.file) {
                 self.enter(file, needs);
             }
         }
@@ -250,8 +251,9 @@ impl<'a> Walk<'a> {
             return;
         }
         let object = &self.objects[file];
+        let distance = if object.c_library { PURPOSE + 1 } else { 0 };
         for root in &object.roots {
-            self.queue.push_back(((file, *root), 0, None));
+            self.queue.push_back(((file, *root), distance, None));
         }
         if !object.c_library {
             for symbol in &object.pointers {

@@ -56,7 +56,20 @@ pub(super) fn execute(session: &Session<'_>, args: &Run) -> Result<(), Failure> 
             let _ = out.flush();
         }
     };
-    let readiness = guest.wait_ready(&mut console)?;
+    let readiness = match guest.wait_ready(&mut console) {
+        Ok(readiness) => readiness,
+        Err(error) => {
+            // The error ends with the console's end.
+            let mut needs = needs;
+            let syscalls = lupine.syscalls(&source)?;
+            needs.resolve(&syscalls);
+            let text = chain(&error);
+            for suspect in lupine::needs::suspects(&needs, &syscalls, &config.text, &text) {
+                complain(&suspect.to_string());
+            }
+            return Err(error.into());
+        }
+    };
     if !session.common.quiet {
         let ready = readiness.ready.as_secs_f64();
         complain(&format!(
@@ -95,4 +108,11 @@ pub(super) fn execute(session: &Session<'_>, args: &Run) -> Result<(), Failure> 
         )),
         _ => Ok(()),
     }
+}
+
+/// An error with its causes, one a line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let texts: Vec<String> = causes.map(ToString::to_string).collect();
+    texts.join("\n")
 }
