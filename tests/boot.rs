@@ -215,7 +215,7 @@ fn file_systems_of_ours_are_sound_after_a_guest_wrote_to_them() {
             let image = dir.path().join(format!("{block_size:?}.ext2"));
             let options = ext2::Options {
                 block_size: Some(block_size),
-                size: Size::Smallest { free: 4 << 20 },
+                size: Size::Smallest { free: 16 << 20 },
                 ..ext2::Options::default()
             };
             let source = lupine_rootfs::Image::open(&root, &OpenOptions::new()).unwrap();

@@ -220,7 +220,7 @@ fn what_is_wrong_has_its_status_and_leaves_nothing() {
     let dir = temp.path();
     sample(dir);
     success(dir, &["build", "root", "-o", "a.ext2", "-q"]);
-    fs::write(dir.join("text"), "no image\n".repeat(200)).unwrap();
+    fs::write(dir.join("text"), "no image\n".repeat(400)).unwrap();
     fs::write(dir.join("before"), "before").unwrap();
     let names = || {
         let mut names: Vec<_> = fs::read_dir(dir)

@@ -12,6 +12,10 @@ pub const SIZE: usize = 128;
 /// `i_flags`: the directory is indexed.
 pub const FLAG_INDEX: u32 = 0x1000;
 
+/// `i_flags` of later file systems' ways to store a file: encrypted, by extents, within the inode,
+/// with folded case. ext2 has none of them.
+pub const FOREIGN_FLAGS: u32 = 0x800 | 0x8_0000 | 0x1000_0000 | 0x4000_0000;
+
 /// An inode; names as in the format without their `i_` prefix, the halves of owner and size joined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[allow(
@@ -35,6 +39,14 @@ pub struct DiskInode {
     pub generation: u32,
     /// Block of extended attributes, or 0.
     pub file_acl: u32,
+    /// Of all but regular files, where this is the high half of the size: 0.
+    pub dir_acl: u32,
+    /// Of fragments, which nobody has: 0.
+    pub faddr: u32,
+    /// High part of `blocks`, of ext4: 0.
+    pub blocks_high: u16,
+    /// High part of `file_acl`, of ext4: 0.
+    pub file_acl_high: u16,
 }
 
 impl DiskInode {
@@ -57,7 +69,10 @@ impl DiskInode {
         }
         put_u32(&mut b, 100, self.generation);
         put_u32(&mut b, 104, self.file_acl);
-        put_u32(&mut b, 108, (self.size >> 32) as u32);
+        put_u32(&mut b, 108, (self.size >> 32) as u32 | self.dir_acl);
+        put_u32(&mut b, 112, self.faddr);
+        put_u16(&mut b, 116, self.blocks_high);
+        put_u16(&mut b, 118, self.file_acl_high);
         put_u16(&mut b, 120, (self.uid >> 16) as u16);
         put_u16(&mut b, 122, (self.gid >> 16) as u16);
         b
@@ -67,10 +82,10 @@ impl DiskInode {
     pub fn decode(b: &[u8; SIZE]) -> Self {
         let mode = get_u16(b, 0);
         // Only regular files have a high half of the size; directories had an ACL block there.
-        let high = if mode & 0o170_000 == 0o100_000 {
-            get_u32(b, 108)
+        let (high, dir_acl) = if mode & 0o170_000 == 0o100_000 {
+            (get_u32(b, 108), 0)
         } else {
-            0
+            (0, get_u32(b, 108))
         };
         let mut block = [0; 15];
         for (number, pointer) in block.iter_mut().enumerate() {
@@ -91,6 +106,10 @@ impl DiskInode {
             block,
             generation: get_u32(b, 100),
             file_acl: get_u32(b, 104),
+            dir_acl,
+            faddr: get_u32(b, 112),
+            blocks_high: get_u16(b, 116),
+            file_acl_high: get_u16(b, 118),
         }
     }
 

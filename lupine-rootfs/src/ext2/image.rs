@@ -706,6 +706,12 @@ fn validate(superblock: &Superblock, size: u64) -> Result<u32, ImageError> {
     if per_group == 0 || per_group > bits || !per_group.is_multiple_of(8) {
         return bad("s_blocks_per_group", per_group);
     }
+    if superblock.clusters_per_group != per_group {
+        return bad("s_clusters_per_group", superblock.clusters_per_group);
+    }
+    if superblock.log_cluster_size != superblock.log_block_size {
+        return bad("s_log_cluster_size", superblock.log_cluster_size);
+    }
     if superblock.blocks_count <= superblock.first_data_block
         || u64::from(superblock.blocks_count) > size / u64::from(block)
     {

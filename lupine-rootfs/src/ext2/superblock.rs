@@ -29,6 +29,12 @@ pub const RO_COMPAT_SPARSE_SUPER: u32 = 0x1;
 /// Read-only compatible feature: files of 2 GiB and more.
 pub const RO_COMPAT_LARGE_FILE: u32 = 0x2;
 
+/// Read-only compatible feature of ext4: `i_blocks` of 48 bits.
+pub const RO_COMPAT_HUGE_FILE: u32 = 0x8;
+
+/// Read-only compatible feature of ext4: quotas in inodes 3 and 4.
+pub const RO_COMPAT_QUOTA: u32 = 0x100;
+
 /// `s_flags`: names are hashed as signed bytes.
 pub const FLAG_SIGNED_HASH: u32 = 0x1;
 /// `s_flags`: names are hashed as unsigned bytes.
@@ -48,7 +54,11 @@ pub struct Superblock {
     pub free_inodes_count: u32,
     pub first_data_block: u32,
     pub log_block_size: u32,
+    /// The same as `log_block_size`: ext2 has no clusters.
+    pub log_cluster_size: u32,
     pub blocks_per_group: u32,
+    /// The same as `blocks_per_group`.
+    pub clusters_per_group: u32,
     pub inodes_per_group: u32,
     pub mtime: u32,
     pub wtime: u32,
@@ -96,9 +106,9 @@ impl Superblock {
         put_u32(&mut b, 20, self.first_data_block);
         put_u32(&mut b, 24, self.log_block_size);
         // Fragments were never implemented: they are blocks.
-        put_u32(&mut b, 28, self.log_block_size);
+        put_u32(&mut b, 28, self.log_cluster_size);
         put_u32(&mut b, 32, self.blocks_per_group);
-        put_u32(&mut b, 36, self.blocks_per_group);
+        put_u32(&mut b, 36, self.clusters_per_group);
         put_u32(&mut b, 40, self.inodes_per_group);
         put_u32(&mut b, 44, self.mtime);
         put_u32(&mut b, 48, self.wtime);
@@ -146,7 +156,9 @@ impl Superblock {
             free_inodes_count: get_u32(b, 16),
             first_data_block: get_u32(b, 20),
             log_block_size: get_u32(b, 24),
+            log_cluster_size: get_u32(b, 28),
             blocks_per_group: get_u32(b, 32),
+            clusters_per_group: get_u32(b, 36),
             inodes_per_group: get_u32(b, 40),
             mtime: get_u32(b, 44),
             wtime: get_u32(b, 48),

@@ -128,8 +128,15 @@ fn cat(session: &Session<'_>, args: &RootfsCat) -> Result<(), Failure> {
     let failed = unreadable(&args.image.image);
     let mut files = Vec::new();
     for path in &args.paths {
-        let found = image.lookup(&tree_path(path)?, true).map_err(&failed)?;
-        files.push((path, found));
+        let (number, inode) = image.lookup(&tree_path(path)?, true).map_err(&failed)?;
+        if inode.mode & 0o170_000 != 0o100_000 {
+            return Err(Failure::from(failed(ImageError::WrongKind {
+                inode: number,
+                mode: inode.mode,
+                wanted: "regular file",
+            })));
+        }
+        files.push((path, (number, inode)));
     }
     if session.common.json {
         let content = |(path, (number, inode)): (&String, _)| {

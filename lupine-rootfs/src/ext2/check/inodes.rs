@@ -2,11 +2,14 @@
 
 use super::{Checker, Family, Known, Problem};
 use crate::ext2::block_map::Shape;
-use crate::ext2::disk_inode::DiskInode;
+use crate::ext2::disk_inode::{DiskInode, FLAG_INDEX, FOREIGN_FLAGS};
 use crate::ext2::group::{self, has_superblock};
 use crate::ext2::image::{ImageError, ReadAt, group_count};
 use crate::ext2::options::BlockSize;
-use crate::ext2::superblock::{COMPAT_RESIZE_INODE, RO_COMPAT_SPARSE_SUPER};
+use crate::ext2::superblock::{
+    COMPAT_HAS_JOURNAL, COMPAT_RESIZE_INODE, RO_COMPAT_HUGE_FILE, RO_COMPAT_QUOTA,
+    RO_COMPAT_SPARSE_SUPER,
+};
 use crate::ext2::{layout, xattr};
 
 /// Number of the inode that keeps bad blocks.
@@ -15,6 +18,12 @@ const BAD_BLOCKS: u32 = 1;
 const ROOT: u32 = 2;
 /// Number of the inode that reserves blocks for more group descriptors.
 const RESIZE: u32 = 7;
+/// Number of the inode of user quotas.
+const QUOTA_USER: u32 = 3;
+/// Number of the inode of group quotas.
+const QUOTA_GROUP: u32 = 4;
+/// Number of ext3's journal.
+const JOURNAL: u32 = 8;
 
 /// What a walk over a block map saw.
 #[derive(Debug, Default)]
@@ -94,8 +103,24 @@ impl<R: ReadAt> Checker<'_, R> {
                 names: 0,
             };
             let resize = self.image.superblock().feature_compat & COMPAT_RESIZE_INODE != 0;
-            if number == BAD_BLOCKS || (number == RESIZE && resize) || inode.links_count > 0 {
+            let superblock = self.image.superblock();
+            let journal = superblock.feature_compat & COMPAT_HAS_JOURNAL != 0;
+            let quota = superblock.feature_ro_compat & RO_COMPAT_QUOTA != 0;
+            // Whether a feature has a use for it, and whether without it not even a link may be.
+            let (owned, unlinked) = match number {
+                BAD_BLOCKS => (true, false),
+                RESIZE => (resize, false),
+                JOURNAL => (journal, true),
+                QUOTA_USER | QUOTA_GROUP => (quota, true),
+                _ => (false, false),
+            };
+            let linked = inode.links_count > 0;
+            if linked || number == BAD_BLOCKS || (number == RESIZE && resize) {
                 self.claim(number, &inode)?;
+            }
+            let filled = inode.blocks != 0 || inode.size != 0 || inode.block[0] != 0;
+            if !owned && ((linked && unlinked) || (filled && !linked)) {
+                self.problems.push(Problem::ReservedInode { inode: number });
             }
             return Ok(());
         }
@@ -111,6 +136,7 @@ impl<R: ReadAt> Checker<'_, R> {
         if inode.dtime != 0 {
             self.problems.push(Problem::DeletionTime { inode: number });
         }
+        self.check_foreign(number, &inode);
         let known = Known {
             mode: inode.mode,
             links: inode.links_count,
@@ -138,6 +164,33 @@ impl<R: ReadAt> Checker<'_, R> {
             });
         }
         self.check_kind(number, &inode, fast, &claims)
+    }
+
+    /// Finds what ext2 leaves empty.
+    fn check_foreign(&mut self, number: u32, inode: &DiskInode) {
+        let huge = self.image.superblock().feature_ro_compat & RO_COMPAT_HUGE_FILE != 0;
+        for (field, set) in [
+            ("i_dir_acl", inode.dir_acl != 0),
+            ("i_faddr", inode.faddr != 0),
+            ("i_blocks_hi", inode.blocks_high != 0 && !huge),
+            ("i_file_acl_hi", inode.file_acl_high != 0),
+        ] {
+            if set {
+                self.problems.push(Problem::NotZero {
+                    inode: number,
+                    field,
+                });
+            }
+        }
+        let directory = inode.mode & 0o170_000 == 0o040_000;
+        let wrong = FOREIGN_FLAGS | if directory { 0 } else { FLAG_INDEX };
+        let flags = inode.flags & wrong;
+        if flags != 0 {
+            self.problems.push(Problem::ForeignFlags {
+                inode: number,
+                flags,
+            });
+        }
     }
 
     fn check_kind(

@@ -34,6 +34,12 @@ pub enum Problem {
     DeletionTime { inode: u32 },
     /// An inode without names has a mode but no time of deletion.
     NotDeleted { inode: u32 },
+    /// A field of an inode is set that has to be zero.
+    NotZero { inode: u32, field: &'static str },
+    /// An inode has flags of later file systems, or of another kind of file.
+    ForeignFlags { inode: u32, flags: u32 },
+    /// A reserved inode that is not in use holds something.
+    ReservedInode { inode: u32 },
     /// The mode names no kind of file.
     BadMode { inode: u32, mode: u16 },
     /// A device, fifo or socket has a size.
@@ -169,6 +175,21 @@ impl fmt::Display for Problem {
             }
             Self::NotDeleted { inode } => {
                 write!(f, "inode {inode} is deleted, but has no time of deletion")
+            }
+            Self::NotZero { inode, field } => {
+                write!(f, "inode {inode}: {field} is not zero")
+            }
+            Self::ForeignFlags { inode, flags } => {
+                write!(
+                    f,
+                    "inode {inode}: flags {flags:#x} are of later file systems or other files"
+                )
+            }
+            Self::ReservedInode { inode } => {
+                write!(
+                    f,
+                    "inode {inode} is reserved, not in use, and holds something"
+                )
             }
             Self::BadMode { inode, mode } => {
                 write!(f, "inode {inode}: mode {mode:#o} is no kind of file")
