@@ -132,19 +132,20 @@ impl Build {
 
     /// Builds what has changed. What the tools had to say is in `build.log` beside it.
     pub(crate) fn vmlinux(&self) -> PathBuf {
-        let log = self.out.join("build.log");
+        let path = self.out.join("build.log");
+        let log = File::create(&path).unwrap();
         let status = self
             .make()
             .args(["-s", "-j2", "vmlinux"])
-            .stdout(File::create(&log).unwrap())
-            .stderr(File::options().append(true).open(&log).unwrap())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
             .status()
             .unwrap();
         assert!(
             status.success(),
             "{}:\n{}",
             self.out.display(),
-            fs::read_to_string(&log).unwrap()
+            fs::read_to_string(&path).unwrap()
         );
         self.out.join("vmlinux")
     }
