@@ -133,6 +133,7 @@ fn tables_name_options_that_the_trees_have() {
             ("kexec_load", "KEXEC"),
             ("syslog", "PRINTK"),
             ("modify_ldt", "MODIFY_LDT_SYSCALL"),
+            ("membarrier", "MEMBARRIER"),
         ] {
             let options = syscalls.options(call);
             assert!(

@@ -312,7 +312,7 @@ impl SpecialisedConfig {
 /// # Errors
 /// [`ConfigError::Syscalls`].
 pub fn syscalls(source: &KernelSource, cache: &Cache) -> Result<Syscalls, ConfigError> {
-    let key = DigestBuilder::new("syscalls-2")
+    let key = DigestBuilder::new("syscalls-3")
         .field("tree", source.digest.as_str().as_bytes())
         .finish();
     let memo = cache.path(Kind::Facts, &key);

@@ -1,12 +1,26 @@
-//! System calls that a C file defines, with the `#if` around each.
+//! System calls that a C file defines, and C files that it includes, with the
+//! `#if` around each.
 
 use super::condition::{Condition, of_expression};
 
-/// Every `SYSCALL_DEFINEn(name, ...)` of a C file, in order, with the condition
-/// that the preprocessor puts on it.
-pub(super) fn definitions(text: &str) -> Vec<(String, Condition)> {
+/// What a C file holds, in order, each with the condition that the preprocessor
+/// puts on it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Held {
+    /// The names of `SYSCALL_DEFINEn(name, ...)`.
+    pub(super) calls: Vec<(String, Condition)>,
+    /// The files of `#include "file.c"`.
+    pub(super) files: Vec<(String, Condition)>,
+}
+
+/// Reads a C file.
+pub(super) fn held(text: &str) -> Held {
     let mut stack: Vec<Branch> = Vec::new();
-    let mut found = Vec::new();
+    let mut found = Held::default();
+    let around = |stack: &[Branch]| {
+        let conditions = stack.iter().map(|branch| branch.condition.clone());
+        conditions.fold(Condition::Always, Condition::and)
+    };
     let mut comment = false;
     let mut lines = text.lines().peekable();
     while let Some(line) = lines.next() {
@@ -20,7 +34,10 @@ pub(super) fn definitions(text: &str) -> Vec<(String, Condition)> {
                 directive.push_str(&without_comments(next, &mut comment));
                 directive.truncate(directive.trim_end().len());
             }
-            follow(&directive, &mut stack);
+            match included(&directive) {
+                Some(file) => found.files.push((file.to_owned(), around(&stack))),
+                None => follow(&directive, &mut stack),
+            }
         } else if let Some(rest) = after_macro(code) {
             // The name may stand on the next line.
             let mut name = rest.trim().to_owned();
@@ -35,12 +52,18 @@ pub(super) fn definitions(text: &str) -> Vec<(String, Condition)> {
                 .unwrap_or(name.len());
             name.truncate(end);
             if !name.is_empty() {
-                let conditions = stack.iter().map(|branch| branch.condition.clone());
-                found.push((name, conditions.fold(Condition::Always, Condition::and)));
+                found.calls.push((name, around(&stack)));
             }
         }
     }
     found
+}
+
+/// The C file of `include "file.c"`.
+fn included(directive: &str) -> Option<&str> {
+    let rest = directive.strip_prefix("include")?.trim();
+    let file = rest.strip_prefix('"')?.split('"').next()?;
+    file.ends_with(".c").then_some(file)
 }
 
 /// One level of `#if`.
@@ -165,8 +188,20 @@ SYSCALL_DEFINE0(wanted)
 SYSCALL_DEFINE0(unwanted)
 #endif
 COMPAT_SYSCALL_DEFINE0(other)
+#ifdef CONFIG_M
+# include \"member.c\"
+#endif
+#include \"header.h\"
 ";
-        let found: Vec<(String, String)> = definitions(text)
+        let held = held(text);
+        let files = held
+            .files
+            .into_iter()
+            .map(|(file, c)| (file, c.to_string()));
+        let files: Vec<(String, String)> = files.collect();
+        assert_eq!(files, [("member.c".to_owned(), "M".to_owned())]);
+        let found: Vec<(String, String)> = held
+            .calls
             .into_iter()
             .map(|(name, condition)| (name, condition.to_string()))
             .collect();

@@ -21,6 +21,7 @@ use thiserror::Error;
 use walkdir::WalkDir;
 
 pub use condition::Condition;
+use definition::Held;
 use makefile::Makefile;
 
 /// Where system calls are defined, and how deep below.
@@ -100,14 +101,22 @@ impl Syscalls {
         // Newer trees have no stubs of timers.
         lacking.extend(stubs(&read(&tree.join(TIMER_STUBS)).unwrap_or_default()));
         names.retain(|function, _| lacking.contains(function));
-        let defined = definitions(tree, names.keys().collect())?;
+        let files = c_files(tree)?;
         let mut makefiles = Makefiles {
             tree,
             known: BTreeMap::new(),
+            files: &files,
         };
         let mut conditional: BTreeMap<String, Offer> = BTreeMap::new();
         let mut always: BTreeSet<&str> = BTreeSet::new();
-        for (file, function, around) in &defined {
+        let defined = files.iter().flat_map(|(file, held)| {
+            let calls = held.calls.iter();
+            calls.map(move |(function, around)| (file, function, around))
+        });
+        for (file, function, around) in defined {
+            if !names.contains_key(function) {
+                continue;
+            }
             let condition = makefiles.condition_of(file)?.and(around.clone());
             match condition {
                 Condition::Always => {
@@ -173,17 +182,12 @@ fn read(path: &Path) -> Result<String, SyscallsError> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// File, function and the condition within the file, of every definition of
-/// one of `functions`; in order of the files.
-fn definitions(
-    tree: &Path,
-    functions: BTreeSet<&String>,
-) -> Result<Vec<(String, String, Condition)>, SyscallsError> {
+/// The C files that define system calls or include other C files, by their path
+/// in the tree.
+fn c_files(tree: &Path) -> Result<BTreeMap<String, Held>, SyscallsError> {
     let mut files: Vec<PathBuf> = Vec::new();
     for (folder, depth) in FOLDERS {
-        let walk = WalkDir::new(tree.join(folder))
-            .max_depth(*depth)
-            .sort_by_file_name();
+        let walk = WalkDir::new(tree.join(folder)).max_depth(*depth);
         files.extend(
             walk.into_iter()
                 .flatten()
@@ -192,29 +196,30 @@ fn definitions(
                 .map(walkdir::DirEntry::into_path),
         );
     }
-    let found: Result<Vec<Vec<_>>, SyscallsError> = files
+    let read: Result<Vec<Option<(String, Held)>>, SyscallsError> = files
         .par_iter()
         .map(|path| {
             let text = read(path)?;
-            if !text.contains("SYSCALL_DEFINE") {
-                return Ok(Vec::new());
+            if !text.contains("SYSCALL_DEFINE") && !text.contains(".c\"") {
+                return Ok(None);
             }
             let relative = path.strip_prefix(tree).unwrap_or(path);
             let relative = relative.to_string_lossy().into_owned();
-            Ok(definition::definitions(&text)
-                .into_iter()
-                .filter(|(name, _)| functions.contains(name))
-                .map(|(name, condition)| (relative.clone(), name, condition))
-                .collect())
+            Ok(Some((relative, definition::held(&text))))
         })
         .collect();
-    Ok(found?.into_iter().flatten().collect())
+    Ok(read?.into_iter().flatten().collect())
+}
+
+fn name_of(file: &str) -> &str {
+    file.rsplit('/').next().unwrap_or(file)
 }
 
 /// The Makefiles of a tree, each read once.
 struct Makefiles<'a> {
     tree: &'a Path,
     known: BTreeMap<String, Makefile>,
+    files: &'a BTreeMap<String, Held>,
 }
 
 impl Makefiles<'_> {
@@ -223,6 +228,19 @@ impl Makefiles<'_> {
         let (mut folder, name) = file.rsplit_once('/').unwrap_or(("", file));
         let object = format!("{}.o", name.trim_end_matches(".c"));
         let mut condition = self.of(folder)?.condition_of(&object);
+        if condition == Condition::Never {
+            // Compiled as a part of another file of its folder.
+            let files = self.files;
+            for (other, held) in files.iter().filter(|(other, _)| *other != file) {
+                if other.rsplit_once('/').is_some_and(|(at, _)| at == folder)
+                    && let Some((_, around)) = held.files.iter().find(|(part, _)| part == name)
+                {
+                    let whole = format!("{}.o", name_of(other).trim_end_matches(".c"));
+                    let entry = self.of(folder)?.condition_of(&whole);
+                    condition = condition.or(entry.and(around.clone()));
+                }
+            }
+        }
         // The architecture's folder is always entered.
         while !folder.is_empty() && folder != "arch/x86" {
             let (above, name) = folder.rsplit_once('/').unwrap_or(("", folder));
