@@ -1,5 +1,7 @@
 //! The command line as typed.
 
+pub mod kml;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -54,6 +56,9 @@ pub enum Command {
     /// Kernel configurations
     #[command(subcommand)]
     Config(Config),
+    /// Kernel Mode Linux: patch and check kernels, rewrite system calls
+    #[command(subcommand)]
+    Kml(kml::Kml),
     /// Shell completions on standard output
     Completions {
         /// The shell

@@ -4,6 +4,7 @@
 mod build;
 mod config;
 mod doctor;
+mod kml;
 mod manual;
 mod needs;
 mod run;
@@ -33,6 +34,8 @@ enum Failure {
         what: String,
         source: std::io::Error,
     },
+    #[error(transparent)]
+    Kml(#[from] kml::KmlFailure),
     #[error("{0}")]
     Usage(String),
     #[error("cannot handle signals")]
@@ -53,6 +56,7 @@ impl Failure {
                 Blame::Input => 3,
                 Blame::Host => 4,
             },
+            Failure::Kml(error) => error.status(),
             Failure::Application(_) => 1,
             Failure::Usage(_) => 2,
             Failure::Output { .. } | Failure::Signals(_) | Failure::Lacking => 4,
@@ -77,6 +81,7 @@ pub fn execute(cli: Cli) -> ExitCode {
         Command::Run(args) => run::execute(&session, &args),
         Command::Needs(args) => needs::execute(&session, &args),
         Command::Config(args) => config::execute(&session, &args),
+        Command::Kml(args) => kml::execute(&session, &args),
         Command::Completions { shell } => manual::completions(shell),
         Command::Man { dir } => manual::pages(&dir),
     };
