@@ -41,6 +41,7 @@ pub mod process;
 pub mod progress;
 pub mod rewrite;
 pub mod rootfs;
+pub mod scan;
 pub mod variant;
 pub mod vmm;
 

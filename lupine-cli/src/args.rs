@@ -1,6 +1,7 @@
 //! The command line as typed.
 
 mod config;
+pub mod kml;
 
 use std::path::PathBuf;
 
@@ -65,6 +66,9 @@ pub enum Command {
     /// Root file systems: ext2 images of container images, archives and directories
     #[command(subcommand)]
     Rootfs(rootfs::Rootfs),
+    /// Kernel Mode Linux: patch and check kernels, rewrite system calls
+    #[command(subcommand)]
+    Kml(kml::Kml),
     /// Shell completions on standard output
     Completions {
         /// The shell

@@ -4,6 +4,7 @@
 mod build;
 mod config;
 mod doctor;
+mod kml;
 mod manual;
 mod needs;
 mod overrides;
@@ -37,6 +38,8 @@ enum Failure {
         what: String,
         source: std::io::Error,
     },
+    #[error(transparent)]
+    Kml(#[from] kml::KmlFailure),
     #[error("{0}")]
     Usage(String),
     #[error("{what}: {source}")]
@@ -66,6 +69,7 @@ impl Failure {
             },
             Failure::Config(error) => error.status(),
             Failure::Rootfs(error) => error.status(),
+            Failure::Kml(error) => error.status(),
             Failure::Application(_) => 1,
             Failure::Usage(_) => 2,
             Failure::Input { .. } => 3,
@@ -92,6 +96,7 @@ pub fn execute(cli: Cli) -> ExitCode {
         Command::Needs(args) => needs::execute(&session, &args),
         Command::Config(args) => config::execute(&session, &args),
         Command::Rootfs(args) => rootfs::execute(&session, &args),
+        Command::Kml(args) => kml::execute(&session, &args),
         Command::Completions { shell } => manual::completions(shell),
         Command::Man { dir } => manual::pages(&dir),
     };

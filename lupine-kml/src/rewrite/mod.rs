@@ -151,6 +151,12 @@ pub fn rewrite_bytes(data: &[u8], options: &Options) -> Result<Rewritten, Rewrit
     rewrite_original(data, options)
 }
 
+/// Whether a file has the note of a rewriting.
+#[must_use]
+pub fn is_rewritten(data: &[u8]) -> bool {
+    Elf::parse(data).is_ok_and(|elf| note::find(&elf).is_some())
+}
+
 /// Restores the original of a rewritten file, to the byte.
 ///
 /// # Errors
@@ -220,10 +226,13 @@ fn rewrite_once(
             .as_ref()
             .ok()
             .and_then(|t| patches(&elf, &code, &job, t));
+        let made_room = |pad: &pads::Pad| {
+            pad.block
+                .is_none_or(|start| placed.iter().any(|(j, _)| j.start == start))
+        };
         let room = match &job.entry {
-            Entry::Short(pad) => pad
-                .block
-                .is_none_or(|start| placed.iter().any(|(j, _)| j.start == start)),
+            Entry::Short(pad) => made_room(pad),
+            Entry::Branches(all) => all.iter().filter_map(|b| b.1.as_ref()).all(made_room),
             _ => true,
         };
         let (Ok(trampoline), Some(patches), true) = (made, patches, room) else {

@@ -233,7 +233,7 @@ pub(crate) fn plan(elf: &Elf<'_>, code: &Code<'_>, frames: Option<&Frames<'_>>) 
             continue;
         }
         let branches = if code.is_target(site) {
-            retarget(code, site, &mut pads)
+            retarget(code, site, &mut pads, &mut planned.jobs)
         } else {
             Vec::new()
         };
@@ -278,7 +278,12 @@ fn evict(
     jobs: &mut Vec<Job>,
 ) -> Option<Pad> {
     pads.claim(start, site + 2);
-    let moved = pads.evict(code, start + SHORT)?;
+    make_room(code, start + SHORT, pads, jobs)
+}
+
+/// Room for a jump where a `jmp rel8` or a short branch that ends at `from` reaches it.
+fn make_room(code: &Code<'_>, from: u64, pads: &mut Pads, jobs: &mut Vec<Job>) -> Option<Pad> {
+    let moved = pads.evict(code, from)?;
     let (first, end) = (moved.first()?.ip(), moved.last()?.next_ip());
     jobs.push(Job {
         site: end,
@@ -446,7 +451,12 @@ fn bare_signal_return(code: &Code<'_>, frames: Option<&Frames<'_>>, site: u64) -
 }
 
 /// Branches of the surrounding code that go to the site. Missing one is harmless: it takes the slow way.
-fn retarget(code: &Code<'_>, site: u64, pads: &mut Pads) -> Vec<(Instruction, Option<Pad>)> {
+fn retarget(
+    code: &Code<'_>,
+    site: u64,
+    pads: &mut Pads,
+    jobs: &mut Vec<Job>,
+) -> Vec<(Instruction, Option<Pad>)> {
     let span = code.span(site).unwrap_or(Span {
         start: site,
         end: site,
@@ -468,11 +478,13 @@ fn retarget(code: &Code<'_>, site: u64, pads: &mut Pads) -> Vec<(Instruction, Op
         if one.len() >= 5 {
             pads.claim(one.ip(), one.next_ip());
             out.push((one, None));
-        } else if (one.is_jcc_short() || one.is_jmp_short())
-            && let Some(pad) = pads.take(code, one.next_ip())
-        {
-            pads.claim(one.ip(), one.next_ip());
-            out.push((one, Some(pad)));
+        } else if one.is_jcc_short() || one.is_jmp_short() {
+            let after = one.next_ip();
+            pads.claim(one.ip(), after);
+            let pad = pads.take(code, after);
+            if let Some(pad) = pad.or_else(|| make_room(code, after, pads, jobs)) {
+                out.push((one, Some(pad)));
+            }
         }
     }
     out

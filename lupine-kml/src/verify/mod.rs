@@ -2,11 +2,13 @@
 //! built kernel has it.
 
 mod config;
+mod subject;
 mod tree;
 mod version;
 mod vmlinux;
 
 pub use config::{ConfigFinding, ConfigReport, REQUIREMENTS, Requirement, verify_config};
+pub use subject::Subject;
 pub use tree::{Evidence, FileState, TouchedFile, TreeReport, TreeState, verify_tree};
 pub use version::{KernelVersion, VersionError};
 pub use vmlinux::{
