@@ -58,7 +58,7 @@ pub fn scan_image(
     progress: &dyn Progress,
 ) -> Result<Vec<ScannedFile>, Error> {
     let image = Image::open(path, &OpenOptions::default()).map_err(ImageError::from)?;
-    let mut listener = Listener { progress, cancel };
+    let mut listener = Listener::new(progress, cancel);
     let (tree, _) = image.read(&mut listener).map_err(ImageError::from)?;
     scan_tree(&tree, cancel).map_err(|error| match cancel.check() {
         Err(cancelled) => cancelled.into(),
