@@ -1,4 +1,8 @@
 //! What each dialect reads beside the language of today's kernel, and what it does not.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test helper that fails fails the test"
+)]
 
 use lupine_kconfig::{Configuration, Dialect, Environment, Kconfig, MemoryFiles, RefuseShell};
 
