@@ -43,7 +43,7 @@ pub(super) fn execute(session: &Session<'_>, args: &RootfsList) -> Result<(), Fa
     if tree.lookup(&below).is_none() {
         return Err(Failed::NotThere(below).into());
     }
-    let entries = tree
+    let mut entries = tree
         .walk()
         .filter(|(path, _)| is_below(path, &below))
         .map(|(path, id)| entry(&tree, &path, id));
@@ -55,9 +55,7 @@ pub(super) fn execute(session: &Session<'_>, args: &RootfsList) -> Result<(), Fa
             .map_err(io::Error::from)
             .and_then(|()| writeln!(out))
     } else {
-        entries
-            .map(|entry| writeln!(out, "{}", line(&entry)))
-            .collect()
+        entries.try_for_each(|entry| writeln!(out, "{}", line(&entry)))
     };
     let flushed = printed.and_then(|()| out.flush());
     flushed.map_err(|source| Failure::Output {
