@@ -1,6 +1,6 @@
 //! Boots Debian's nginx on a Linux specialised to it and fetches its page.
 //!
-//!     cargo run --release --example nginx [-- --kernel-src DIR|TARBALL --variant VARIANT]
+//!     cargo run --release --example nginx [-- --kernel-src DIR|TARBALL --variant VARIANT --count-calls]
 
 #![allow(clippy::print_stdout, reason = "examples print what they did")]
 
@@ -20,7 +20,10 @@ fn run(args: &common::Args) -> Result<(), Error> {
     let began = Instant::now();
     let lupine = args.lupine()?;
 
-    let app = Manifest::builtin("nginx")?;
+    let mut app = Manifest::builtin("nginx")?;
+    if args.count_calls {
+        app.count_calls();
+    }
     let image = lupine.image(&app)?;
     let needs = lupine.needs(&image)?;
     let source = lupine.kernel_source(args.kernel_src.as_deref())?;
@@ -45,5 +48,7 @@ fn run(args: &common::Args) -> Result<(), Error> {
         "({:.1} s in all, builds included)",
         began.elapsed().as_secs_f64()
     );
-    guest.stop()
+    guest.stop()?;
+    common::calls(&guest);
+    Ok(())
 }

@@ -1,7 +1,7 @@
 //! Boots Debian's redis on a Linux specialised to it, stores a value and reads
 //! it back.
 //!
-//!     cargo run --release --example redis [-- --kernel-src DIR|TARBALL --variant VARIANT]
+//!     cargo run --release --example redis [-- --kernel-src DIR|TARBALL --variant VARIANT --count-calls]
 
 #![allow(clippy::print_stdout, reason = "examples print what they did")]
 
@@ -21,7 +21,10 @@ fn main() -> std::process::ExitCode {
 fn run(args: &common::Args) -> Result<(), Error> {
     let lupine = args.lupine()?;
 
-    let app = Manifest::builtin("redis")?;
+    let mut app = Manifest::builtin("redis")?;
+    if args.count_calls {
+        app.count_calls();
+    }
     let image = lupine.image(&app)?;
     let needs = lupine.needs(&image)?;
     let source = lupine.kernel_source(args.kernel_src.as_deref())?;
@@ -44,5 +47,7 @@ fn run(args: &common::Args) -> Result<(), Error> {
         "redis answered: {}",
         answer.split_whitespace().collect::<Vec<_>>().join(" ")
     );
-    guest.stop()
+    guest.stop()?;
+    common::calls(&guest);
+    Ok(())
 }

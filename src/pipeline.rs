@@ -23,7 +23,9 @@ use crate::process::Cancel;
 use crate::progress::{Progress, Silent};
 use crate::rootfs::Rootfs;
 use crate::variant::Variant;
-use crate::vmm::{self, GuestExit, HealthCheck, Machine, Probe, Readiness, Response, Vm, VmError};
+use crate::vmm::{
+    self, CallCounts, GuestExit, HealthCheck, Machine, Probe, Readiness, Response, Vm, VmError,
+};
 
 /// The pipeline: each method is a stage, and takes what the stages before it
 /// gave.
@@ -367,6 +369,14 @@ impl Guest {
     pub fn stop(&mut self) -> Result<(), Error> {
         self.vm.stop(|_| {})?;
         Ok(())
+    }
+
+    /// How many system calls came which way, once the application has ended: a
+    /// kernel with `KML_STATS=y` counts them (see
+    /// [`count_calls`](Manifest::count_calls)).
+    #[must_use]
+    pub fn calls(&self) -> Option<CallCounts> {
+        self.vm.console().calls()
     }
 
     /// The virtual machine.

@@ -16,12 +16,14 @@ use lupine::needs::{Needs, Strength};
 use lupine::process::Cancel;
 use lupine::rootfs::Rootfs;
 use lupine::variant::Variant;
-use lupine::{Error, Lupine};
+use lupine::{Error, Guest, Lupine};
 
-/// `--kernel-src DIR|TARBALL` and `--variant VARIANT`.
+/// `--kernel-src DIR|TARBALL`, `--variant VARIANT`, `--count-calls`.
 pub(crate) struct Args {
     pub(crate) kernel_src: Option<PathBuf>,
     pub(crate) variant: Variant,
+    /// Whether the kernel counts system calls by the way that they come.
+    pub(crate) count_calls: bool,
     cancel: Cancel,
 }
 
@@ -41,9 +43,14 @@ pub(crate) fn main(run: impl FnOnce(&Args) -> Result<(), Error>) -> ExitCode {
     let mut args = Args {
         kernel_src: None,
         variant: Variant::default(),
+        count_calls: false,
         cancel,
     };
-    let mut words = std::env::args().skip(1);
+    let mut words: Vec<String> = std::env::args().skip(1).collect();
+    let given = words.len();
+    words.retain(|word| word != "--count-calls");
+    args.count_calls = words.len() < given;
+    let mut words = words.into_iter();
     while let Some(word) = words.next() {
         match (word.as_str(), words.next()) {
             ("--kernel-src", Some(path)) => args.kernel_src = Some(path.into()),
@@ -51,7 +58,9 @@ pub(crate) fn main(run: impl FnOnce(&Args) -> Result<(), Error>) -> ExitCode {
                 args.variant = name.parse().unwrap_or_default();
             }
             _ => {
-                eprintln!("usage: [--kernel-src DIR|TARBALL] [--variant lupine|lupine-nokml]");
+                eprintln!(
+                    "usage: [--kernel-src DIR|TARBALL] [--variant lupine|lupine-nokml] [--count-calls]"
+                );
                 return ExitCode::from(2);
             }
         }
@@ -114,6 +123,16 @@ pub(crate) fn summary(
     }
     println!("reasons      {}", kernel.directory.display());
     println!();
+}
+
+/// How many system calls came which way, where the kernel counted them.
+pub(crate) fn calls(guest: &Guest) {
+    let Some(calls) = guest.calls() else { return };
+    let share = calls.gate_share().unwrap_or_default() * 100.0;
+    println!(
+        "calls        {} through the gate ({share:.2} % of those in kernel mode), {} by syscall, {} from user mode",
+        calls.gate, calls.syscall, calls.ring3
+    );
 }
 
 /// The title of an HTML page.

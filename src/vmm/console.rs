@@ -50,6 +50,42 @@ impl fmt::Display for GuestExit {
     }
 }
 
+/// How many system calls came which way, as a kernel with `CONFIG_KML_STATS`
+/// counts them for the whole machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallCounts {
+    /// Through the gate, in kernel mode.
+    pub gate: u64,
+    /// By `syscall`, in kernel mode: native sites, code made at run time.
+    pub syscall: u64,
+    /// From user mode, the init's own among them.
+    pub ring3: u64,
+}
+
+impl CallCounts {
+    /// The part of the calls made in kernel mode that came through the gate, 0
+    /// to 1; `None` if there were none.
+    #[must_use]
+    pub fn gate_share(&self) -> Option<f64> {
+        let all = self.gate.saturating_add(self.syscall);
+        (all > 0).then(|| self.gate as f64 / all as f64)
+    }
+
+    /// Reads `gate N syscall N ring3 N`.
+    fn parse(text: &str) -> Option<Self> {
+        let mut words = text.split_ascii_whitespace();
+        let mut next = |name| {
+            let named = words.next() == Some(name);
+            words.next()?.parse().ok().filter(|_| named)
+        };
+        Some(CallCounts {
+            gate: next("gate")?,
+            syscall: next("syscall")?,
+            ring3: next("ring3")?,
+        })
+    }
+}
+
 /// Something that went wrong inside the guest, in the order of telling most.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Trouble {
@@ -70,6 +106,7 @@ pub struct Console {
     tail: VecDeque<String>,
     started: bool,
     exit: Option<GuestExit>,
+    calls: Option<CallCounts>,
     trouble: Option<Trouble>,
     skipped: Vec<String>,
 }
@@ -109,6 +146,13 @@ impl Console {
     #[must_use]
     pub fn exit(&self) -> Option<GuestExit> {
         self.exit
+    }
+
+    /// How many system calls came which way, once the program has ended and
+    /// where the kernel counts them.
+    #[must_use]
+    pub fn calls(&self) -> Option<CallCounts> {
+        self.calls
     }
 
     /// The most telling thing that went wrong, if anything did.
@@ -160,6 +204,8 @@ impl Console {
             self.exit = Some(GuestExit::Status(status));
         } else if let Some(signal) = number("exit signal=") {
             self.exit = Some(GuestExit::Signal(signal));
+        } else if let Some(counts) = text.strip_prefix("calls ") {
+            self.calls = CallCounts::parse(counts);
         } else if let Some(step) = text.strip_prefix("skipped ") {
             self.skipped.push(step.to_owned());
         } else if let Some(step) = text.strip_prefix("error ") {
@@ -213,6 +259,19 @@ mod tests {
         let mut console = Console::new();
         console.feed(text.as_bytes(), |_| {});
         console
+    }
+
+    #[test]
+    fn counts_of_calls_are_read() {
+        let mut console = Console::new();
+        console.feed(b"lupine-init: calls gate 990 syscall 10 ring3 31\n", |_| {});
+        let counts = console.calls().unwrap();
+        assert_eq!((counts.gate, counts.syscall, counts.ring3), (990, 10, 31));
+        assert_eq!(counts.gate_share(), Some(0.99));
+        assert_eq!(CallCounts::default().gate_share(), None);
+        for other in ["", "gate 1", "gate x syscall 1 ring3 2", "ring3 1 gate 2"] {
+            assert_eq!(CallCounts::parse(other), None, "{other}");
+        }
     }
 
     #[test]

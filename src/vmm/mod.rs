@@ -12,7 +12,7 @@ pub mod probe;
 pub mod qemu;
 pub mod run;
 
-pub use console::{Console, GuestExit, Trouble};
+pub use console::{CallCounts, Console, GuestExit, Trouble};
 pub use error::VmError;
 pub use health::{HealthCheck, Probe, Response, http_get};
 pub use machine::{Accel, Drive, DriveMode, Forward, Machine};

@@ -15,3 +15,4 @@ mod hostile;
 mod programs;
 mod property;
 mod support;
+mod versions;

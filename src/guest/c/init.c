@@ -154,6 +154,27 @@ static void report_end(int status)
 	print(&line);
 }
 
+/* How many system calls came which way, where the kernel counts them (CONFIG_KML_STATS). */
+static void report_calls(void)
+{
+	char text[256];
+	struct line line = { .used = 0 };
+	long file = sys(SYS_open, "/proc/kml", O_RDONLY), got;
+	if (file < 0)
+		return;
+	got = sys(SYS_read, file, text, sizeof text - 1);
+	sys(SYS_close, file);
+	if (got <= 0)
+		return;
+	text[got] = 0;
+	for (long i = 0; i < got; i++)
+		if (text[i] == '\n')
+			text[i] = i + 1 < got ? ' ' : 0;
+	add(&line, "lupine-init: calls ");
+	add(&line, text);
+	print(&line);
+}
+
 /* Runs the program, passing signals on to it and reaping every orphan, until it ends. */
 static void supervise(void)
 {
@@ -203,6 +224,7 @@ static void supervise(void)
 		else if (signal > 0 && signal != SIGCHLD)
 			sys(SYS_kill, child, signal);
 	}
+	report_calls();
 	report_end(status);
 }
 

@@ -3,6 +3,7 @@
  * What init says on the console, each marker on a line of its own, for the program that watches:
  *   lupine-init: kernel mode
  *   lupine-init: started
+ *   lupine-init: calls gate N syscall N ring3 N
  *   lupine-init: exit status=N
  *   lupine-init: exit signal=N
  *   lupine-init: skipped STEP: REASON
