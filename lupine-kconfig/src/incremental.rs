@@ -188,6 +188,7 @@ impl Configuration<'_> {
             self.calculate(id);
         }
         changed.sort_unstable();
+        changed.dedup();
         changed
     }
 
@@ -212,7 +213,7 @@ impl Configuration<'_> {
             return Vec::new();
         }
         if seeds.len() > MANY {
-            return self.start_over();
+            return self.start_over(Vec::new());
         }
         let tree = self.tree;
         let dependents = tree.dependents();
@@ -246,15 +247,16 @@ impl Configuration<'_> {
                 self.calculate(*id);
             }
             for (id, seen) in before {
-                let same = seen.is_none_or(|seen| self.sees(id, &seen));
-                if same {
+                let Some(seen) = seen.filter(|seen| !self.sees(id, seen)) else {
                     continue;
+                };
+                if self.is_another_value(id, &seen) {
+                    changed.push(id);
                 }
                 if id == tree.modules {
                     // The type of every tristate depends on it.
-                    return self.start_over();
+                    return self.start_over(changed);
                 }
-                changed.push(id);
                 if members.len() == 1 {
                     self.forget_mentions(dependents, id, &mut queue);
                 }
@@ -275,6 +277,16 @@ impl Configuration<'_> {
             (new, old) => new.is_none() && old.is_none(),
         };
         state.tri == *tri && same_text
+    }
+
+    /// Whether the value, as a user sees it, is another one. The text of a logical symbol, which
+    /// only ranges read, is none.
+    fn is_another_value(&self, id: SymbolId, seen: &Seen) -> bool {
+        if self.tree.get(id).type_.is_logical() {
+            self.states[id.index()].tri != seen.0
+        } else {
+            !self.sees(id, seen)
+        }
     }
 
     /// Forgets the values of expressions that a symbol has a part in, and queues who reads them.
@@ -308,8 +320,8 @@ impl Configuration<'_> {
         }
     }
 
-    /// Computes everything anew.
-    fn start_over(&mut self) -> Vec<SymbolId> {
+    /// Computes everything anew; adds to what is known to have changed.
+    fn start_over(&mut self, mut changed: Vec<SymbolId>) -> Vec<SymbolId> {
         let known: Vec<(SymbolId, Seen)> = self
             .tree
             .symbols()
@@ -318,10 +330,9 @@ impl Configuration<'_> {
             .collect();
         self.clear_computed();
         self.calculate(self.tree.modules);
-        let mut changed = Vec::new();
         for (id, seen) in known {
             self.calculate(id);
-            if !self.sees(id, &seen) {
+            if self.is_another_value(id, &seen) {
                 changed.push(id);
             }
         }
