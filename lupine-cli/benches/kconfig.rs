@@ -4,7 +4,11 @@
 //! The machine's noise is shared by all: runs alternate between the programs, medians are
 //! compared, and the ratio is what counts. Where other work fills the machine, wall-clock times
 //! say little: processor time (of a process and those it waited for) stands beside them.
-#![allow(clippy::print_stdout, reason = "the ratios are the result")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the ratios are the result, and what is missing is said"
+)]
 #![allow(
     clippy::disallowed_methods,
     reason = "measures the reference implementation"
