@@ -98,8 +98,8 @@ fn hello_is_ready_by_its_line_and_ends_well() {
 }
 
 #[test]
-fn hello_answers_over_http_and_ends_when_asked() {
-    let Some((machine, dir)) = machine(&["/hello", "80"]) else {
+fn a_server_answers_over_http_and_ends_when_asked() {
+    let Some((machine, dir)) = machine(&["/serve", "80"]) else {
         return;
     };
     let before = fs::read(dir.path().join("root.ext2")).unwrap();
@@ -115,7 +115,7 @@ fn hello_answers_over_http_and_ends_when_asked() {
     assert_eq!(response.body, format!("{HELLO_GREETING}\n").as_bytes());
     let tcp = HealthCheck::new(Probe::Tcp { port: 80 });
     vm.wait_ready(&tcp, |_| {}).unwrap();
-    // Nothing in hello handles SIGTERM, so that is how it ends.
+    // Nothing in it handles SIGTERM, so that is how it ends.
     assert_eq!(vm.stop(|_| {}).unwrap(), Some(GuestExit::Signal(15)));
     assert!(!runs(pid));
     assert!(
@@ -254,7 +254,7 @@ fn file_systems_of_ours_are_sound_after_a_guest_wrote_to_them() {
 
 #[test]
 fn a_status_other_than_zero_is_reported() {
-    let Some((machine, _dir)) = machine(&["/hello", "no port"]) else {
+    let Some((machine, _dir)) = machine(&["/serve", "no port"]) else {
         return;
     };
     let exit = boot(&machine)
@@ -360,7 +360,7 @@ fn a_lack_of_memory_is_reported_as_such() {
 
 #[test]
 fn a_program_that_hangs_is_ended_at_its_limit() {
-    let Some((machine, _dir)) = machine(&["/hello", "81"]) else {
+    let Some((machine, _dir)) = machine(&["/serve", "81"]) else {
         return;
     };
     let machine = machine.forward(free_port().unwrap(), 80);
@@ -394,7 +394,7 @@ fn a_program_that_hangs_is_ended_at_its_limit() {
 
 #[test]
 fn a_cancelled_machine_ends() {
-    let Some((machine, _dir)) = machine(&["/hello", "80"]) else {
+    let Some((machine, _dir)) = machine(&["/serve", "80"]) else {
         return;
     };
     let cancel = Cancel::new();
@@ -453,7 +453,7 @@ fn an_interactive_program_reads_the_console() {
 
 #[test]
 fn a_dropped_machine_ends() {
-    let Some((machine, _dir)) = machine(&["/hello", "80"]) else {
+    let Some((machine, _dir)) = machine(&["/serve", "80"]) else {
         return;
     };
     let vm = boot(&machine);

@@ -260,8 +260,9 @@ fn every_call_that_a_program_is_seen_to_make_was_derived() {
             .lines()
             .filter_map(|line| line.split_once('(').map(|(name, _)| name))
             .filter(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'))
-            // The exec is the tracer's; a signal's return is the kernel's doing.
-            .filter(|name| !["execve", "rt_sigreturn"].contains(name))
+            // The exec is the tracer's; a signal's return is the kernel's doing; glibc keeps the
+            // number of the last call in a register around a loop, and every kernel has it.
+            .filter(|name| !["execve", "rt_sigreturn", "exit_group"].contains(name))
             .collect();
         assert!(made.len() > 10, "{made:?}");
         let surprising: Vec<&&str> = made.difference(&derived).collect();
@@ -422,5 +423,6 @@ fn general_has_what_the_twenty_need_and_tiny_is_small() {
     let (tiny, tiny_set) = options(Variant::LupineTiny);
     assert_eq!(tiny.get("LOG_BUF_SHIFT").map(String::as_str), Some("12"));
     assert_eq!(tiny.get("BASE_SMALL").map(String::as_str), Some("y"));
-    assert!(!tiny.contains_key("NET") && tiny_set < general_set);
+    assert_eq!(tiny.get("NET"), None);
+    assert!(tiny_set < general_set, "{tiny_set} against {general_set}");
 }

@@ -4,11 +4,14 @@
 /// [`CONFIG_PATH`].
 pub const INIT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/init"));
 
-/// The smallest application: prints [`HELLO_GREETING`] and ends; with a port as its argument it
-/// goes on to answer every HTTP request there with the greeting.
+/// The smallest application: prints [`HELLO_GREETING`] and ends.
 pub const HELLO: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/hello"));
 
-/// What [`HELLO`] prints, without the line break.
+/// The smallest server: prints [`HELLO_GREETING`], then answers every HTTP request at the port
+/// that is its argument with it.
+pub const SERVE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/serve"));
+
+/// What [`HELLO`] and [`SERVE`] print, without the line break.
 pub const HELLO_GREETING: &str = "hello from a Linux of my own";
 
 /// Where the image holds [`INIT`]; the kernel's `init=` parameter.
@@ -25,7 +28,7 @@ mod tests {
 
     #[test]
     fn the_programs_are_static_and_small() {
-        for program in [INIT, HELLO] {
+        for program in [INIT, HELLO, SERVE] {
             let elf = Elf::parse(program).unwrap();
             assert_eq!(
                 (elf.header.e_machine, elf.header.e_type),
@@ -38,12 +41,11 @@ mod tests {
     }
 
     #[test]
-    fn the_greeting_is_in_the_program() {
+    fn the_greeting_is_in_the_programs() {
         let greeting = HELLO_GREETING.as_bytes();
-        assert!(
-            HELLO
-                .windows(greeting.len())
-                .any(|window| window == greeting)
-        );
+        for program in [HELLO, SERVE] {
+            let mut windows = program.windows(greeting.len());
+            assert!(windows.any(|window| window == greeting));
+        }
     }
 }

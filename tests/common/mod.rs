@@ -13,19 +13,19 @@ use std::path::{Path, PathBuf};
 
 use lupine::Lupine;
 use lupine::guest::InitConfig;
-use lupine::guest::init::{CONFIG_PATH, HELLO, INIT, INIT_PATH};
+use lupine::guest::init::{CONFIG_PATH, HELLO, INIT, INIT_PATH, SERVE};
 use lupine::host::{self, Purpose};
 use lupine::kernel::build::Kernel;
 use lupine::manifest::Manifest;
 use lupine::process::{Cancel, Task, find_program};
 use lupine::variant::Variant;
 
-/// Writes a root with the init, the hello program and a shell with what it needs.
+/// Writes a root with the init, the embedded programs and a shell with what it needs.
 pub(crate) fn write_root(dir: &Path, config: &InitConfig) {
     for sub in ["dev", "proc", "sys", "tmp", "run", "etc", ".lupine"] {
         fs::create_dir_all(dir.join(sub)).unwrap();
     }
-    for (path, bytes) in [(INIT_PATH, INIT), ("/hello", HELLO)] {
+    for (path, bytes) in [(INIT_PATH, INIT), ("/hello", HELLO), ("/serve", SERVE)] {
         let path = below(dir, Path::new(path));
         fs::write(&path, bytes).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
