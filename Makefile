@@ -10,12 +10,14 @@ RUN_PACKAGES := qemu-system-x86 mmdebstrap util-linux
 DEMO_PACKAGES := $(BUILD_PACKAGES) $(KERNEL_PACKAGES) $(RUN_PACKAGES)
 TEST_PACKAGES := $(DEMO_PACKAGES) e2fsprogs genext2fs busybox-static musl musl-dev musl-tools \
 	skopeo umoci patch git elfutils strace gdb attr zstd python3 python3-pytest cpio
+# What only the slow tests use: another compiler, strange programs, pictures.
+TEST_ALL_PACKAGES := clang lld llvm stress-ng graphviz
 # Not in every release of Debian: its tests are skipped where it is missing.
 TEST_PACKAGES_WISHED := linux-source-6.1
 # Debian's own cargo is older than this project needs; its backport for browsers is not.
 CARGO_PACKAGE := $(shell command -v $(CARGO) >/dev/null 2>&1 || echo cargo-web)
 
-.PHONY: demo test test-all lint bench bench-rootfs bench-kml bench-kconfig packages-demo packages-test cargo help
+.PHONY: demo test test-all lint bench bench-rootfs bench-kml bench-kconfig packages-demo packages-test packages-test-all cargo help
 
 help:
 	@echo 'make demo        nginx on a Linux specialised to it, answered over HTTP'
@@ -30,7 +32,7 @@ demo: packages-demo cargo
 test: packages-test cargo lint
 	$(CARGO) test --workspace
 
-test-all: packages-test cargo lint
+test-all: packages-test packages-test-all cargo lint
 	LUPINE_TEST_ALL=1 $(CARGO) test --workspace
 
 lint: cargo
@@ -51,6 +53,9 @@ bench-kconfig:
 
 packages-demo:
 	@tools/packages $(DEMO_PACKAGES) $(CARGO_PACKAGE)
+
+packages-test-all:
+	@tools/packages $(TEST_ALL_PACKAGES)
 
 packages-test:
 	@tools/packages $(TEST_PACKAGES) $(CARGO_PACKAGE) --wish $(TEST_PACKAGES_WISHED)

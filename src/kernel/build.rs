@@ -118,10 +118,16 @@ pub fn build(
         .finish();
     let waiting = || progress.message("another run is building this kernel; waiting");
     let directory = cache.get_or_make(Kind::Kernel, &key, cancel, &mut { waiting }, |out| {
-        // One directory of objects for all configurations of a tree: what two
-        // kernels share is compiled once.
-        let _lock = cache.lock(Kind::Objects, &tree_key, cancel, &mut { waiting })?;
-        let objects = cache.path(Kind::Objects, &tree_key);
+        // One directory of objects for the configurations of a tree that are
+        // near each other: what two kernels share is compiled once.
+        let objects_key = far_reaching(config)
+            .fold(
+                DigestBuilder::new("objects-2").field("tree", tree_key.as_str().as_bytes()),
+                |key, option| key.field("option", option.as_bytes()),
+            )
+            .finish();
+        let _lock = cache.lock(Kind::Objects, &objects_key, cancel, &mut { waiting })?;
+        let objects = cache.path(Kind::Objects, &objects_key);
         let make = Make {
             source,
             toolchain,
@@ -137,6 +143,25 @@ pub fn build(
         make.collect(out)
     })?;
     Ok(Kernel { key, directory })
+}
+
+/// Options that most headers ask for: where one changes nearly everything is
+/// compiled anew, and anew again for the application after it.
+const FAR_REACHING: &[&str] = &[
+    "CONFIG_NET",
+    "CONFIG_SMP",
+    "CONFIG_MODULES",
+    "CONFIG_PREEMPTION",
+    "CONFIG_CC_OPTIMIZE_FOR_SIZE",
+];
+
+/// Those of [`FAR_REACHING`] that `config` has.
+fn far_reaching(config: &[u8]) -> impl Iterator<Item = &'static str> {
+    FAR_REACHING.iter().copied().filter(|option| {
+        config
+            .split(|&byte| byte == b'\n')
+            .any(|line| line.strip_prefix(option.as_bytes()) == Some(b"=y"))
+    })
 }
 
 /// How long before the end of a cancelled build a file may have been half
@@ -315,4 +340,20 @@ fn difference(ours: &[u8], theirs: &[u8]) -> String {
     let minus = ours.difference(&theirs).map(|line| format!("-{line}"));
     let plus = theirs.difference(&ours).map(|line| format!("+{line}"));
     minus.chain(plus).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn far_reaching_options_are_read_whole() {
+        let config =
+            b"CONFIG_NETDEVICES=y\nCONFIG_SMP=y\n# CONFIG_NET is not set\nCONFIG_MODULES=m\n";
+        assert_eq!(far_reaching(config).collect::<Vec<_>>(), ["CONFIG_SMP"]);
+        assert_eq!(
+            far_reaching(b"CONFIG_NET=y").collect::<Vec<_>>(),
+            ["CONFIG_NET"]
+        );
+    }
 }
