@@ -276,7 +276,7 @@ fn a_status_other_than_zero_is_reported() {
         "{error}"
     );
     assert!(
-        error.to_string().contains("hello: cannot read the port"),
+        error.to_string().contains("serve: cannot read the port"),
         "{error}"
     );
 }

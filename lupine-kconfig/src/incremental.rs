@@ -167,7 +167,8 @@ impl Configuration<'_> {
     /// computed before, in the order of [`Kconfig::symbols`].
     ///
     /// After a change by [`Configuration::set`] or [`Configuration::unset`] this looks only at
-    /// what depends on it.
+    /// what depends on it; by the rules of 6.1, whose results depend on the order of evaluation,
+    /// at everything.
     ///
     /// ```
     /// use lupine_kconfig::{Configuration, Dialect, Environment, Kconfig, MemoryFiles, RefuseShell};
@@ -212,7 +213,9 @@ impl Configuration<'_> {
         if seeds.is_empty() {
             return Vec::new();
         }
-        if seeds.len() > MANY {
+        // By the rules of 6.1 a symbol in a circle through a choice has the value that the order
+        // of evaluation gives it: the order is part of the result.
+        if seeds.len() > MANY || self.tree.rules() != Rules::Linux6_12 {
             return self.start_over(Vec::new());
         }
         let tree = self.tree;
@@ -225,6 +228,11 @@ impl Configuration<'_> {
             let known = |config: &Self, id: &u32| config.states[*id as usize].valid;
             if !members.iter().any(|id| known(self, id)) {
                 continue;
+            }
+            if members.iter().any(|id| tree.get(SymbolId(*id)).is_choice()) {
+                // The first member that is y hides the others' visibility from whoever asks later:
+                // the order of evaluation is part of the result.
+                return self.start_over(changed);
             }
             let before: Vec<(SymbolId, Option<Seen>)> = members
                 .iter()
