@@ -7,9 +7,15 @@ use lupine_kml::verify_rewrite::verify;
 
 use crate::support::{have, run, text};
 
-const SOURCES: &str = "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian trixie main
-deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian trixie main
-";
+/// The mirror of Debian's archive that this machine's apt uses.
+fn mirror() -> String {
+    let targets = text(&run("apt-get", ["indextargets", "--format", "$(REPO_URI)"]));
+    let mut mirrors = targets.lines().filter(|uri| uri.ends_with("/debian/"));
+    mirrors
+        .next()
+        .expect("apt knows Debian's archive")
+        .to_owned()
+}
 
 /// Debian 13's packages, asked for by an apt that knows no other release and leaves this machine's alone.
 struct Trixie {
@@ -22,7 +28,12 @@ impl Trixie {
         for name in ["lists/partial", "cache/archives/partial", "root"] {
             std::fs::create_dir_all(folder.path().join(name)).unwrap();
         }
-        std::fs::write(folder.path().join("sources.list"), SOURCES).unwrap();
+        let archive = format!(
+            "[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] {} trixie main",
+            mirror()
+        );
+        let sources = format!("deb {archive}\ndeb-src {archive}\n");
+        std::fs::write(folder.path().join("sources.list"), sources).unwrap();
         std::fs::write(folder.path().join("status"), "").unwrap();
         Trixie { folder }
     }
