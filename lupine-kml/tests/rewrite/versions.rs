@@ -11,10 +11,7 @@ use crate::support::{have, run, text};
 fn mirror() -> String {
     let targets = text(&run("apt-get", ["indextargets", "--format", "$(REPO_URI)"]));
     let mut mirrors = targets.lines().filter(|uri| uri.ends_with("/debian/"));
-    mirrors
-        .next()
-        .expect("apt knows Debian's archive")
-        .to_owned()
+    mirrors.next().unwrap().to_owned()
 }
 
 /// Debian 13's packages, asked for by an apt that knows no other release and leaves this machine's alone.
