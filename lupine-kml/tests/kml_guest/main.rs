@@ -103,8 +103,23 @@ fn linux_6_12() {
 }
 
 #[test]
+fn linux_6_1() {
+    if_all_are_asked_for(|| {
+        let vmlinux = patched("6.1", &[KML, STATS]).vmlinux()?;
+        verify(&vmlinux);
+        policies(&vmlinux)?;
+        processors(&vmlinux)
+    });
+}
+
+#[test]
 fn rewritten_programs_in_cpl_0() {
     unless_missing(|| judge_programs(&patched("6.12", &[KML, STATS]).vmlinux()?, &[]));
+}
+
+#[test]
+fn rewritten_programs_in_cpl_0_on_6_1() {
+    if_all_are_asked_for(|| judge_programs(&patched("6.1", &[KML, STATS]).vmlinux()?, &[]));
 }
 
 #[test]
@@ -120,12 +135,26 @@ fn the_gate_of_6_12_is_short() {
 }
 
 #[test]
+fn the_gate_of_6_1_is_short() {
+    if_all_are_asked_for(|| figures::the_gate_is_short("6.1"));
+}
+
+#[test]
 fn linux_6_12_with_smp() {
     if_all_are_asked_for(|| {
         let vmlinux = patched("6.12", &[KML, STATS, SMP]).vmlinux()?;
         judge(&boot(&vmlinux, "", &[])?, ALL_MODES);
         judge(&boot(&vmlinux, "", &["-smp", "4"])?, ALL_MODES);
         judge_programs(&vmlinux, &["-smp", "2"])
+    });
+}
+
+#[test]
+fn linux_6_1_with_smp() {
+    if_all_are_asked_for(|| {
+        let vmlinux = patched("6.1", &[KML, STATS, SMP]).vmlinux()?;
+        judge(&boot(&vmlinux, "", &["-smp", "4"])?, ALL_MODES);
+        Ok(())
     });
 }
 
