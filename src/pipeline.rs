@@ -120,7 +120,8 @@ impl Lupine {
         manifest: &Manifest,
         kernel_source: Option<&Path>,
     ) -> Result<(), Error> {
-        Toolchain::require(self.compiler, kernel_source.is_some())?;
+        let has_source = kernel_source.is_some() || source::packaged().is_ok();
+        Toolchain::require(self.compiler, has_source)?;
         let mut purposes = vec![Purpose::Run];
         if matches!(manifest.image, ImageSource::Debian { .. }) {
             purposes.push(Purpose::DebianImage);
@@ -156,8 +157,6 @@ impl Lupine {
     /// There is none, it is not a clean kernel tree, or the tools that build it
     /// are not installed.
     pub fn kernel_source(&self, path: Option<&Path>) -> Result<KernelSource, Error> {
-        // Unpacking takes long: first see whether anything can be built.
-        Toolchain::require(self.compiler, path.is_some())?;
         let packaged;
         let path = match path {
             Some(path) => path,
@@ -166,6 +165,8 @@ impl Lupine {
                 &packaged
             }
         };
+        // Unpacking takes long: first see whether anything can be built.
+        Toolchain::require(self.compiler, true)?;
         Ok(KernelSource::open(
             path,
             &self.cache,

@@ -114,14 +114,7 @@ impl Configuration<'_> {
             (Comparable::Signed(a), Comparable::Signed(b)) => a.cmp(&b),
             (a, b) => a.bits().cmp(&b.bits()),
         };
-        match how {
-            Comparison::Equal => order.is_eq(),
-            Comparison::Unequal => order.is_ne(),
-            Comparison::Less => order.is_lt(),
-            Comparison::LessOrEqual => order.is_le(),
-            Comparison::Greater => order.is_gt(),
-            Comparison::GreaterOrEqual => order.is_ge(),
-        }
+        how.holds(order)
     }
 
     /// The first property of that kind whose condition holds, and how far.

@@ -113,7 +113,7 @@ impl Search<'_, '_> {
                 .into_iter()
                 .chain([(Mod, Yes), (Yes, No), (Yes, Mod), (Yes, Yes)])
             {
-                if compares(how, x.cmp(&y)) {
+                if how.holds(x.cmp(&y)) {
                     let mut goals = self.exactly(goal, a, x);
                     goals.extend(self.exactly(goal, b, y));
                     let changes = [(a, x), (b, y)];
@@ -193,17 +193,6 @@ pub(super) fn by_cost(mut parts: Vec<(u32, ExprId)>, goals: impl Fn(ExprId) -> V
 pub(super) fn sorted(mut ways: Vec<Rated>) -> Ways {
     ways.sort_by_key(|way| (way.last_resort, way.cost));
     ways.into_iter().map(|way| way.goals).collect()
-}
-
-fn compares(how: Comparison, order: std::cmp::Ordering) -> bool {
-    match how {
-        Comparison::Equal => order.is_eq(),
-        Comparison::Unequal => order.is_ne(),
-        Comparison::Less => order.is_lt(),
-        Comparison::LessOrEqual => order.is_le(),
-        Comparison::Greater => order.is_gt(),
-        Comparison::GreaterOrEqual => order.is_ge(),
-    }
 }
 
 /// The comparison with its sides exchanged.
