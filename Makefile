@@ -30,10 +30,10 @@ demo: packages-demo cargo
 	$(CARGO) run --release --example nginx
 
 test: packages-test cargo lint
-	$(CARGO) test --workspace
+	$(CARGO) test --workspace --no-fail-fast
 
 test-all: packages-test packages-test-all cargo lint
-	LUPINE_TEST_ALL=1 $(CARGO) test --workspace
+	LUPINE_TEST_ALL=1 $(CARGO) test --workspace --no-fail-fast
 
 lint: cargo
 	@tools/component fmt rustfmt && $(CARGO) fmt --all --check || [ $$? = 9 ]

@@ -26,14 +26,32 @@ pub(crate) fn write_root(dir: &Path, config: &InitConfig) {
         fs::create_dir_all(dir.join(sub)).unwrap();
     }
     for (path, bytes) in [(INIT_PATH, INIT), ("/hello", HELLO), ("/serve", SERVE)] {
-        let path = below(dir, Path::new(path));
-        fs::write(&path, bytes).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        write_program(&below(dir, Path::new(path)), bytes);
     }
     fs::write(below(dir, Path::new(CONFIG_PATH)), config.encode().unwrap()).unwrap();
     for program in ["sh", "id", "sleep", "cat"] {
         copy_program(dir, program);
     }
+}
+
+/// Writes a program that can be run at once.
+///
+/// `cp` writes the file that is run: a descriptor of ours could live on in another test's child until its
+/// exec, and keep the program busy (`ETXTBSY`).
+fn write_program(path: &Path, bytes: &[u8]) {
+    let scratch = path.with_extension("bytes");
+    fs::write(&scratch, bytes).unwrap();
+    copy(&scratch, path);
+    fs::remove_file(&scratch).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+fn copy(from: &Path, to: &Path) {
+    Task::new("cp")
+        .arg(from)
+        .arg(to)
+        .run(&Cancel::new())
+        .unwrap();
 }
 
 /// Copies a program of this machine, its ELF interpreter and its libraries.
@@ -54,7 +72,7 @@ pub(crate) fn copy_program(dir: &Path, name: &str) {
     {
         let target = below(dir, &path);
         fs::create_dir_all(target.parent().unwrap()).unwrap();
-        fs::copy(if path.exists() { &path } else { &program }, target).unwrap();
+        copy(if path.exists() { &path } else { &program }, &target);
     }
 }
 

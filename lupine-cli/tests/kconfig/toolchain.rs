@@ -5,6 +5,7 @@ use crate::reference::cache;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::OnceLock;
 
 /// What probes of the toolchain answer.
@@ -50,9 +51,19 @@ pub(crate) fn stub(probes: Probes) -> PathBuf {
                     continue;
                 }
                 let scratch = directory.join(format!("{name}.{}", std::process::id()));
+                let copy = directory.join(format!("{name}.{}.copy", std::process::id()));
                 fs::write(&scratch, text).unwrap();
-                fs::set_permissions(&scratch, fs::Permissions::from_mode(0o755)).unwrap();
-                fs::rename(&scratch, &target).unwrap();
+                // Another test's child may hold a descriptor of ours until its exec, and keep the script
+                // busy (`ETXTBSY`): what is run was written by `cp`.
+                let copied = Command::new("cp")
+                    .arg(&scratch)
+                    .arg(&copy)
+                    .status()
+                    .unwrap();
+                assert!(copied.success());
+                fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
+                fs::rename(&copy, &target).unwrap();
+                fs::remove_file(&scratch).unwrap();
             }
             directory
         })

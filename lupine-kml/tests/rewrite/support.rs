@@ -1,8 +1,10 @@
 //! Tools, files of this machine, and how to run a program with rewritten libraries.
 
 use std::ffi::OsStr;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 
 use lupine_kml::rewrite::{Options, rewrite_file};
 
@@ -32,15 +34,25 @@ pub(crate) fn have(what: &str) -> bool {
 }
 
 /// Runs a command and returns all that it said.
+///
+/// Another test's child, between its fork and its exec, may still hold a file that was just written here:
+/// such a program is busy for that moment (`ETXTBSY`), and tried again.
 pub(crate) fn run<I: AsRef<OsStr>>(
     program: impl AsRef<OsStr>,
     arguments: impl IntoIterator<Item = I>,
 ) -> Output {
     let program = program.as_ref();
-    Command::new(program)
-        .args(arguments)
-        .output()
-        .unwrap_or_else(|e| panic!("{}: {e}", program.display()))
+    let mut command = Command::new(program);
+    command.args(arguments);
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        match command.output() {
+            Err(e) if e.kind() == ErrorKind::ExecutableFileBusy && Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            done => return done.unwrap_or_else(|e| panic!("{}: {e}", program.display())),
+        }
+    }
 }
 
 /// Standard output of a command that must succeed.
