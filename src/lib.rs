@@ -35,6 +35,7 @@ pub mod host;
 pub mod image;
 pub mod kernel;
 pub mod manifest;
+pub mod measure;
 pub mod needs;
 pub mod pipeline;
 pub mod process;
