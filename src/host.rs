@@ -18,6 +18,8 @@ pub enum Purpose {
     DebianImage,
     /// Running a guest.
     Run,
+    /// Putting an application under load, to measure it.
+    Load,
     /// Tests only.
     Test,
 }
@@ -115,6 +117,16 @@ pub const TOOLS: &[Tool] = &[
             "qemu-system-x86",
             "qemu-system-x86_64",
         ],
+    ),
+    program(
+        "ab",
+        Purpose::Load,
+        ["apache2-utils", "httpd-tools", "apache", "apache2-utils"],
+    ),
+    program(
+        "redis-benchmark",
+        Purpose::Load,
+        ["redis-tools", "redis", "redis", "redis"],
     ),
     program(
         "e2fsck",

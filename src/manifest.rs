@@ -34,6 +34,47 @@ pub struct Manifest {
     /// when its process has started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<Health>,
+    /// How to put it under load, for measurements.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub load: Vec<Load>,
+}
+
+/// A program of the host that puts an application under load, and what it asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Load {
+    /// ApacheBench: GETs of a path, once with a connection for each and once with connections
+    /// kept.
+    Http {
+        /// Guest port.
+        port: u16,
+        /// Path, with its leading slash.
+        #[serde(default = "default_path")]
+        path: String,
+        /// Requests of one run.
+        requests: u32,
+        /// Requests under way at a time.
+        connections: u32,
+    },
+    /// redis-benchmark: SET and GET.
+    Redis {
+        /// Guest port.
+        port: u16,
+        /// Requests of one run.
+        requests: u32,
+        /// Requests under way at a time.
+        connections: u32,
+    },
+}
+
+impl Load {
+    /// The guest port that it goes to.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        match self {
+            Load::Http { port, .. } | Load::Redis { port, .. } => *port,
+        }
+    }
 }
 
 /// Where an application's files come from.
@@ -423,6 +464,7 @@ impl Manifest {
             needs: ExtraNeeds::default(),
             machine: Machine::default(),
             health: None,
+            load: Vec::new(),
         }
     }
 

@@ -100,7 +100,11 @@ impl Lupine {
         }
     }
 
-    fn choose_accelerator(&self) -> Result<vmm::Choice, VmError> {
+    /// How guests run on this machine, see [`vmm::choose_accel`]; the answer is kept.
+    ///
+    /// # Errors
+    /// QEMU is not installed or does not run.
+    pub fn choose_accelerator(&self) -> Result<vmm::Choice, VmError> {
         let memo = self.cache.path(Kind::Facts, &Digest::of(b"accelerator-1"));
         if let Some(folder) = memo.parent() {
             // Without a place to keep it the probe runs again: no error.
@@ -234,10 +238,18 @@ impl Lupine {
         source: &KernelSource,
         config: &SpecialisedConfig,
     ) -> Result<Kernel, Error> {
+        self.kernel_of(source, &config.text)
+    }
+
+    /// The same from the text of a `.config`.
+    ///
+    /// # Errors
+    /// As [`Lupine::kernel`].
+    pub fn kernel_of(&self, source: &KernelSource, config: &[u8]) -> Result<Kernel, Error> {
         let toolchain = self.toolchain()?;
         Ok(build::build(
             source,
-            &config.text,
+            config,
             &toolchain,
             &self.cache,
             &self.cancel,
@@ -266,7 +278,11 @@ impl Lupine {
         Ok(ConfTree::open(&tree, arch, cross, &toolchain, &self.cache)?)
     }
 
-    fn toolchain(&self) -> Result<Toolchain, Error> {
+    /// The compiler and its companions, as this machine has them.
+    ///
+    /// # Errors
+    /// One is missing.
+    pub fn toolchain(&self) -> Result<Toolchain, Error> {
         Ok(Toolchain::detect(self.compiler, true, &self.cancel)?)
     }
 
@@ -313,7 +329,7 @@ impl Lupine {
 }
 
 /// The manifest's health check as the virtual machine's.
-fn health_check(manifest: &Manifest) -> HealthCheck {
+pub(crate) fn health_check(manifest: &Manifest) -> HealthCheck {
     let Some(health) = &manifest.health else {
         return HealthCheck::new(Probe::Started);
     };

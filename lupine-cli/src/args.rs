@@ -2,6 +2,7 @@
 
 mod config;
 pub mod kml;
+pub mod measure;
 
 use std::path::PathBuf;
 
@@ -69,6 +70,10 @@ pub enum Command {
     /// Kernel Mode Linux: patch and check kernels, rewrite system calls
     #[command(subcommand)]
     Kml(kml::Kml),
+    /// Measure a built application: options, size, boot, memory, load
+    Measure(measure::Measure),
+    /// Measure applications on kinds of kernels, side by side
+    Compare(measure::Compare),
     /// Shell completions on standard output
     Completions {
         /// The shell

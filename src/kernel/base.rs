@@ -15,6 +15,9 @@ struct Row {
     #[serde(default = "yes")]
     value: String,
     reason: String,
+    /// Whether our guests boot by it: then a baseline gets it, too.
+    #[serde(default)]
+    boot: bool,
     /// Variants that have it; all where absent.
     variants: Option<Vec<Variant>>,
     /// The first kernel, as (major, minor), that has it.
@@ -53,7 +56,7 @@ impl Base {
 
     /// A base as TOML: `[[option]]` with `symbol` and `reason`; `value` where it
     /// is not `y`, `variants`, `since` and `until` (each `[major, minor]`) where
-    /// it is not for all.
+    /// it is not for all, `boot = true` where guests do not boot without it.
     ///
     /// # Errors
     /// It is not of this form.
@@ -62,11 +65,13 @@ impl Base {
     }
 
     /// The options of a variant for a kernel version, in the order of the data.
+    /// [`Variant::Microvm`] has its own, and gets only what our guests boot by.
     #[must_use]
     pub fn options(&self, variant: Variant, version: &KernelVersion) -> Vec<OptionNeed> {
         let number = (version.version, version.patchlevel);
         self.option
             .iter()
+            .filter(|row| row.boot || variant != Variant::Microvm)
             .filter(|row| {
                 row.variants
                     .as_ref()

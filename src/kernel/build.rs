@@ -12,6 +12,7 @@ use thiserror::Error;
 use crate::cache::{Cache, CacheError, Kind};
 use crate::digest::{Digest, DigestBuilder};
 use crate::kernel::objects;
+use crate::kernel::parts::{self, SizePart};
 use crate::kernel::source::KernelSource;
 use crate::kernel::toolchain::Toolchain;
 use crate::process::{Cancel, Cancelled, ProcessError, Stream, Task};
@@ -39,12 +40,24 @@ impl Kernel {
         self.directory.join("vmlinux")
     }
 
+    /// What its code and data are made of, by directory of the tree, largest first.
+    ///
+    /// # Errors
+    /// The cache was damaged.
+    pub fn parts(&self) -> io::Result<Vec<SizePart>> {
+        let bytes = fs::read(self.directory.join(PARTS))?;
+        Ok(serde_json::from_slice(&bytes)?)
+    }
+
     /// The configuration that it was built from.
     #[must_use]
     pub fn config(&self) -> PathBuf {
         self.directory.join("config")
     }
 }
+
+/// The file beside a kernel with what it is made of.
+pub const PARTS: &str = "parts.json";
 
 /// Why there is no kernel.
 #[derive(Debug, Error)]
@@ -112,7 +125,7 @@ pub fn build(
         .field("tree", source.digest.as_str().as_bytes())
         .field("toolchain", toolchain.digest().as_str().as_bytes())
         .finish();
-    let key = DigestBuilder::new("kernel-1")
+    let key = DigestBuilder::new("kernel-2")
         .field("objects", tree_key.as_str().as_bytes())
         .field("config", config)
         .finish();
@@ -272,7 +285,11 @@ impl Make<'_> {
             let from = self.objects.join(from);
             fs::copy(&from, out.join(to)).map_err(io_error("copy", &from))?;
         }
-        Ok(())
+        let parts = parts::read(self.objects).map_err(io_error("read", self.objects))?;
+        let path = out.join(PARTS);
+        let text = serde_json::to_vec(&parts).map_err(io::Error::from);
+        text.and_then(|text| fs::write(&path, text))
+            .map_err(io_error("write", &path))
     }
 
     /// Takes the mark away after make has ended. A compiler that a cancelled

@@ -5,6 +5,7 @@ pub mod build;
 pub mod conf;
 pub mod config;
 pub mod objects;
+pub mod parts;
 pub mod patch;
 pub mod source;
 pub mod syscalls;

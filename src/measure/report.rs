@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::sample::{Summary, Unit};
+use crate::kernel::parts::SizePart;
 
 /// The form of the JSON; another number is another form.
 pub const FORMAT: u32 = 1;
@@ -47,9 +48,7 @@ pub struct Plan {
 }
 
 /// What belongs together in a report.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Group {
     /// Counts of configuration options.
@@ -192,19 +191,6 @@ pub struct Figure {
     pub error: Option<String>,
 }
 
-/// A part of the kernel's code and data.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SizePart {
-    /// A directory of the kernel tree, such as `net/ipv4`.
-    pub directory: String,
-    /// Code and read-only data, bytes.
-    pub text: u64,
-    /// Initialised data, bytes.
-    pub data: u64,
-    /// Data that begins as zeros and takes no room in the file, bytes.
-    pub bss: u64,
-}
-
 /// A phase of a boot.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Phase {
@@ -274,6 +260,8 @@ impl Comparison {
     #[must_use]
     pub fn is_unsteady(&self, figure: &Figure) -> bool {
         let limit = self.plan.spread_limit;
-        figure.summary().is_some_and(|summary| summary.spread() > limit)
+        figure
+            .summary()
+            .is_some_and(|summary| summary.spread() > limit)
     }
 }

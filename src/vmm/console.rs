@@ -105,6 +105,7 @@ pub struct Console {
     partial: Vec<u8>,
     tail: VecDeque<String>,
     started: bool,
+    start_ticks: Option<u64>,
     exit: Option<GuestExit>,
     calls: Option<CallCounts>,
     trouble: Option<Trouble>,
@@ -140,6 +141,13 @@ impl Console {
     #[must_use]
     pub fn started(&self) -> bool {
         self.started
+    }
+
+    /// The processor's time stamp counter when the program had been executed, where the init has
+    /// said it. Where instructions are counted, it is their number since reset.
+    #[must_use]
+    pub fn start_ticks(&self) -> Option<u64> {
+        self.start_ticks
     }
 
     /// How the program ended, once it has.
@@ -202,6 +210,8 @@ impl Console {
             self.started = true;
         } else if let Some(status) = number("exit status=") {
             self.exit = Some(GuestExit::Status(status));
+        } else if let Some(ticks) = text.strip_prefix("ticks=") {
+            self.start_ticks = ticks.trim().parse().ok();
         } else if let Some(signal) = number("exit signal=") {
             self.exit = Some(GuestExit::Signal(signal));
         } else if let Some(counts) = text.strip_prefix("calls ") {

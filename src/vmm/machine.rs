@@ -31,6 +31,10 @@ pub struct Machine {
     /// Whether the kernel's whole log goes to the console. It costs boot time; without it only
     /// errors do.
     pub kernel_log: bool,
+    /// Whether guest instructions are counted: the guest's clocks then advance by a nanosecond an
+    /// instruction, whatever the host's do. Only emulation can, and gets slower by it.
+    #[serde(default)]
+    pub instructions: bool,
     /// Further parameters at the end of the kernel command line.
     pub extra_parameters: Vec<String>,
 }
@@ -91,6 +95,7 @@ impl Machine {
             network: false,
             forwards: Vec::new(),
             kernel_log: false,
+            instructions: false,
             extra_parameters: Vec::new(),
         }
     }

@@ -42,6 +42,10 @@ pub fn arguments(machine: &Machine, accel: Accel) -> Vec<OsString> {
     .into();
     let mut add = |name: &str, value: OsString| args.extend([OsString::from(name), value]);
 
+    if machine.instructions && accel == Accel::Tcg {
+        // Virtual time follows the instructions; where the guest sleeps, it leaps.
+        add("-icount", "shift=0,sleep=off".into());
+    }
     add("-smp", machine.cpus.max(1).to_string().into());
     add("-m", format!("{}M", machine.memory_mib).into());
     add("-kernel", machine.kernel.clone().into_os_string());

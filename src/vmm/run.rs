@@ -218,6 +218,20 @@ impl Vm {
         }
     }
 
+    /// Takes what the guest has written meanwhile: for callers that do something else than wait.
+    ///
+    /// # Errors
+    /// The guest ended.
+    pub fn tend(&mut self) -> Result<(), VmError> {
+        match self.step(&mut |_| {})? {
+            Some(status) => Err(VmError::Exited {
+                exit: self.verdict(status)?,
+                tail: self.console.tail(),
+            }),
+            None => Ok(()),
+        }
+    }
+
     /// Asks the program to end, and ends the machine if it does not within five seconds. `None`
     /// says that it had to be ended.
     ///

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use lupine::rootfs::Rootfs;
+use lupine::kernel::config::reasons_text;
+use lupine::measure::Unikernel;
 use serde::Serialize;
 
 use super::{Failure, Session};
@@ -24,13 +25,10 @@ pub(super) fn execute(session: &Session<'_>, args: &Build) -> Result<(), Failure
     let manifest = session.manifest(&args.image)?;
     let variant = args.kernel.variant;
     lupine.require_tools(&manifest, args.kernel.kernel_src.as_deref())?;
+    let source = lupine.kernel_source(args.kernel.kernel_src.as_deref())?;
     let image = lupine.image(&manifest)?;
     let needs = lupine.needs(&image)?;
-    let source = lupine.kernel_source(args.kernel.kernel_src.as_deref())?;
-    let source = lupine.patch(source, variant)?;
-    let config = lupine.specialise(&source, &needs, variant)?;
-    let kernel = lupine.kernel(&source, &config)?;
-    let rootfs = lupine.rootfs(&image, variant)?;
+    let unikernel = Unikernel::of_needs(&lupine, &manifest, &needs, &source, variant, None)?;
 
     let output = args
         .output
@@ -40,27 +38,13 @@ pub(super) fn execute(session: &Session<'_>, args: &Build) -> Result<(), Failure
         what: output.display().to_string(),
         source,
     };
-    std::fs::create_dir_all(&output).map_err(failed)?;
-    let copy = |from: &Path, name: &str| lupine::copy_atomically(from, &output.join(name));
-    let json = |value: serde_json::Result<Vec<u8>>| value.map_err(std::io::Error::from);
-    let write = |name: &str, bytes: &[u8]| lupine::write_atomically(&output.join(name), bytes);
-    copy(&kernel.bzimage(), "bzImage")
-        .and_then(|()| copy(&kernel.vmlinux(), "vmlinux"))
-        .and_then(|()| copy(rootfs.path(), Rootfs::FILE_NAME))
-        .and_then(|()| write("config", &config.text))
-        .and_then(|()| write("reasons.txt", config.reasons_text().as_bytes()))
+    let reasons = reasons_text(&unikernel.reasons);
+    unikernel
+        .save(&output)
+        .and_then(|()| lupine::write_atomically(&output.join("reasons.txt"), reasons.as_bytes()))
         .and_then(|()| {
-            write(
-                "reasons.json",
-                &json(serde_json::to_vec_pretty(&config.reasons))?,
-            )
-        })
-        .and_then(|()| write("needs.json", &json(serde_json::to_vec_pretty(&needs))?))
-        .and_then(|()| {
-            write(
-                "manifest.json",
-                &json(serde_json::to_vec_pretty(&manifest))?,
-            )
+            let needs = serde_json::to_vec_pretty(&needs)?;
+            lupine::write_atomically(&output.join("needs.json"), &needs)
         })
         .map_err(failed)?;
 
@@ -72,10 +56,10 @@ pub(super) fn execute(session: &Session<'_>, args: &Build) -> Result<(), Failure
     let built = Built {
         name: manifest.name,
         variant,
-        kernel_version: source.version.to_string(),
-        bzimage_bytes: size(&kernel.bzimage()),
-        rootfs_bytes: size(rootfs.path()),
-        options_with_reason: config.reasons.len(),
+        kernel_version: unikernel.kernel.version.clone(),
+        bzimage_bytes: size(&unikernel.bzimage),
+        rootfs_bytes: size(&unikernel.root),
+        options_with_reason: unikernel.reasons.len(),
         output,
     };
     let text = format!(

@@ -54,7 +54,7 @@ pub(super) fn execute(session: &Session<'_>) -> Result<(), Failure> {
     }
     let needed = missing
         .iter()
-        .any(|tool| tool.purpose != lupine::host::Purpose::Test);
+        .any(|tool| !matches!(tool.purpose, Purpose::Test | Purpose::Load));
     session.print(
         &Report {
             distribution,

@@ -6,6 +6,7 @@ mod config;
 mod doctor;
 mod kml;
 mod manual;
+mod measure;
 mod needs;
 mod overrides;
 mod rootfs;
@@ -97,6 +98,8 @@ pub fn execute(cli: Cli) -> ExitCode {
         Command::Config(args) => config::execute(&session, &args),
         Command::Rootfs(args) => rootfs::execute(&session, &args),
         Command::Kml(args) => kml::execute(&session, &args),
+        Command::Measure(args) => measure::one(&session, &args),
+        Command::Compare(args) => measure::several(&session, &args),
         Command::Completions { shell } => manual::completions(shell),
         Command::Man { dir } => manual::pages(&dir),
     };

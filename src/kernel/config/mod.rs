@@ -27,7 +27,7 @@ use crate::process::{Cancel, Cancelled};
 use crate::variant::Variant;
 
 pub use class::{Class, class_of};
-pub use reason::{Reason, ReasonKind};
+pub use reason::{Reason, ReasonKind, reasons_text};
 
 use class::file_of;
 use reason::Asked;
@@ -76,7 +76,9 @@ pub struct Request<'a> {
     /// What every kernel has, instead of lupine-base.
     pub base: Option<&'a Base>,
     /// A configuration to take options away from, instead of one where
-    /// everything is off: the text of a `.config`.
+    /// everything is off: the text of a `.config`. [`Variant::Microvm`] keeps
+    /// all of it; without one it is the tree's own `x86_64_defconfig` with
+    /// `kvm_guest.config`.
     pub from: Option<&'a [u8]>,
 }
 
@@ -198,7 +200,15 @@ pub fn specialise(
         version: source.version.to_string(),
         source: Box::new(error),
     };
-    let solution = match request.from {
+    let own;
+    let from = match request.from {
+        None if request.variant == Variant::Microvm => {
+            own = microvm(source)?;
+            Some(own.as_slice())
+        }
+        from => from,
+    };
+    let solution = match from {
         None => solve::solve(&tree, &requirements),
         Some(text) => {
             let mut start = Configuration::new(&tree);
@@ -208,8 +218,10 @@ pub fn specialise(
     };
     let mut solution = solution.map_err(unsolvable)?;
     let before = written(&tree, &mut solution.config.clone());
-    // The solver may have turned on one way to a goal and needed another later.
-    prune::prune(&mut solution.config, &requirements).map_err(unsolvable)?;
+    if request.variant != Variant::Microvm {
+        // The solver may have turned on one way to a goal and needed another later.
+        prune::prune(&mut solution.config, &requirements).map_err(unsolvable)?;
+    }
     for requirement in &requirements {
         let found = solution.config.value(&requirement.name).unwrap_or_default();
         if found != requirement.value {
@@ -229,6 +241,7 @@ pub fn specialise(
             options: &asked,
             needs: &needs,
             added: &solution.added,
+            is_baseline: request.variant == Variant::Microvm,
         },
         request,
         &before,
@@ -245,11 +258,12 @@ fn describe(
     let mut reasons = Vec::new();
     let (mut set, mut set_with_prompt) = (0, 0);
     for (id, symbol, value) in written(tree, config) {
-        if value == "y" {
+        let reason = asked.reason(tree, config, id, symbol, value);
+        if reason.value == "y" {
             set += 1;
-            set_with_prompt += usize::from(config.visibility(id) != Tristate::No);
+            set_with_prompt += usize::from(reason.prompt);
         }
-        reasons.push(asked.reason(tree, config, id, symbol, value));
+        reasons.push(reason);
     }
     let mut left_out: Vec<LeftOut> = Vec::new();
     if request.from.is_some() {
@@ -280,17 +294,7 @@ impl SpecialisedConfig {
     /// from the configuration that was started from, by class.
     #[must_use]
     pub fn reasons_text(&self) -> String {
-        let mut text = String::new();
-        // Writing to a String cannot fail.
-        for reason in &self.reasons {
-            let option = format!("{}={}", reason.symbol, reason.value);
-            let _ = writeln!(
-                text,
-                "{option:40} {:11} {}",
-                reason.kind.as_str(),
-                reason.because
-            );
-        }
+        let mut text = reasons_text(&self.reasons);
         for of_class in self.left_out.chunk_by(|a, b| a.class == b.class) {
             let names: Vec<&str> = of_class.iter().map(|gone| gone.symbol.as_str()).collect();
             if let Some(first) = of_class.first() {
@@ -306,6 +310,25 @@ impl SpecialisedConfig {
         text
     }
 }
+
+/// What the tree itself offers for a virtual machine: later lines win.
+fn microvm(source: &KernelSource) -> Result<Vec<u8>, ConfigError> {
+    let mut text = Vec::new();
+    for file in MICROVM {
+        let path = source.path.join(file);
+        let bytes =
+            std::fs::read(&path).map_err(|source| ConfigError::NotATree { path, source })?;
+        text.extend_from_slice(&bytes);
+        text.push(b'\n');
+    }
+    Ok(text)
+}
+
+/// `make x86_64_defconfig kvm_guest.config`, as files.
+const MICROVM: [&str; 2] = [
+    "arch/x86/configs/x86_64_defconfig",
+    "kernel/configs/kvm_guest.config",
+];
 
 /// What a tree says of its system calls; the answer is kept.
 ///

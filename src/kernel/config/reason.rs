@@ -1,13 +1,16 @@
 //! Why an option of a configuration has its value.
 
+use std::fmt::Write as _;
+
 use lupine_kconfig::solve::Added;
 use lupine_kconfig::{Configuration, Kconfig, PropertyKind, SymbolId, Tristate};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use super::class::{Class, class_of, file_of};
 use crate::needs::{Evidence, Needs, OptionNeed};
 
 /// Why an option has its value.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Reason {
     /// The option, without `CONFIG_`.
     pub symbol: String,
@@ -17,13 +20,17 @@ pub struct Reason {
     pub kind: ReasonKind,
     /// The reason in words.
     pub because: String,
+    /// Whether a person could change it: it has a visible prompt.
+    pub prompt: bool,
+    /// The paper's class of options that it would belong to if nothing needed it.
+    pub class: Class,
     /// For a need: where it was seen.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<Evidence>,
 }
 
 /// What kind of reason an option's value has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ReasonKind {
     /// Part of lupine-base.
@@ -38,6 +45,8 @@ pub enum ReasonKind {
     Choice,
     /// Its default: no prompt could change it, or it is no switch.
     Default,
+    /// The baseline has it; nobody asked.
+    Baseline,
 }
 
 impl ReasonKind {
@@ -51,8 +60,26 @@ impl ReasonKind {
             ReasonKind::Selected => "selected",
             ReasonKind::Choice => "choice",
             ReasonKind::Default => "default",
+            ReasonKind::Baseline => "baseline",
         }
     }
+}
+
+/// Reasons as a table for people: option, kind, words.
+#[must_use]
+pub fn reasons_text(reasons: &[Reason]) -> String {
+    let mut text = String::new();
+    for reason in reasons {
+        let option = format!("{}={}", reason.symbol, reason.value);
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            text,
+            "{option:40} {:11} {}",
+            reason.kind.as_str(),
+            reason.because
+        );
+    }
+    text
 }
 
 /// What was asked for, and what the solver added.
@@ -61,6 +88,8 @@ pub(super) struct Asked<'a> {
     pub(super) options: &'a [OptionNeed],
     pub(super) needs: &'a Needs,
     pub(super) added: &'a [Added],
+    /// Whether the rest is a baseline's, which nobody explains.
+    pub(super) is_baseline: bool,
 }
 
 impl Asked<'_> {
@@ -81,6 +110,8 @@ impl Asked<'_> {
             } else if implied != Tristate::No {
                 let names = selectors(tree, config, id, PropertyKind::Imply);
                 (ReasonKind::Selected, format!("implied by {names}"))
+            } else if self.is_baseline && config.visibility(id) != Tristate::No {
+                (ReasonKind::Baseline, "part of the baseline".to_owned())
             } else if tree.get(id).choice_node().is_some() {
                 (ReasonKind::Choice, "its choice stands at it".to_owned())
             } else {
@@ -96,6 +127,8 @@ impl Asked<'_> {
             evidence: evidence
                 .map(|need| need.evidence.clone())
                 .unwrap_or_default(),
+            prompt: config.visibility(id) != Tristate::No,
+            class: class_of(&symbol, &file_of(tree, id)),
             symbol,
             value,
             kind,

@@ -1,0 +1,236 @@
+//! A whole comparison: every application on every kind of kernel.
+
+use std::path::{Path, PathBuf};
+
+use super::boot::{boot, boot_instructions, phases};
+use super::conditions::conditions;
+use super::load::load;
+use super::memory::memory;
+use super::options::options;
+use super::report::{Comparison, FORMAT, Figure, Group, Measures, Outcome, Plan, Subject};
+use super::size::size;
+use super::unikernel::Unikernel;
+use crate::error::Error;
+use crate::kernel::source::KernelSource;
+use crate::manifest::Manifest;
+use crate::pipeline::Lupine;
+use crate::progress::Unit as Step;
+use crate::variant::Variant;
+
+/// An application of a plan, opened.
+#[derive(Clone, Debug)]
+pub struct Application {
+    /// What the plan calls it.
+    pub name: String,
+    /// How it is described.
+    pub manifest: Manifest,
+}
+
+/// Measures what the plan asks for. `applications` are the plan's, in its order.
+///
+/// `known` is an earlier, interrupted comparison by the same plan: what it measured is taken over;
+/// what failed in it is tried again. `on_subject` gets the comparison as far as it has come, after
+/// each subject, and may keep it.
+///
+/// An application that cannot be built or does not run is a subject with its error; others go on.
+///
+/// # Errors
+/// The kernel source or the baseline cannot be read, a kind of kernel has no such name, nothing
+/// can be booted on this machine, the user cancelled, or `on_subject` failed.
+pub fn compare(
+    lupine: &Lupine,
+    plan: &Plan,
+    applications: &[Application],
+    known: Option<Comparison>,
+    mut on_subject: impl FnMut(&Comparison) -> std::io::Result<()>,
+) -> Result<Comparison, Error> {
+    let variants = plan
+        .variants
+        .iter()
+        .map(|name| name.parse())
+        .collect::<Result<Vec<Variant>, _>>()
+        .map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidInput, error))?;
+    let source = lupine.kernel_source(plan.kernel_source.as_deref().map(Path::new))?;
+    let baseline = plan.baseline.as_ref().map(read).transpose()?;
+    let known = known.filter(|known| known.format == FORMAT && known.plan == *plan);
+    let known = known.map(|known| known.subjects).unwrap_or_default();
+    let mut comparison = Comparison {
+        format: FORMAT,
+        plan: plan.clone(),
+        conditions: conditions(lupine, &source.version.to_string())?,
+        subjects: Vec::new(),
+    };
+    let total = applications.len() * variants.len();
+    for application in applications {
+        for &variant in &variants {
+            let number = comparison.subjects.len() + 1;
+            let of = |subject: &&Subject| {
+                subject.application == application.name && subject.variant == variant.name()
+            };
+            let done = |subject: &&Subject| matches!(subject.outcome, Outcome::Measured(_));
+            let outcome = match known.iter().find(of).filter(done) {
+                Some(subject) => subject.outcome.clone(),
+                None => {
+                    let heading = format!("{number} of {total}: {} on {variant}", application.name);
+                    lupine.progress().message(&heading);
+                    let from = baseline.as_deref().filter(|_| variant == Variant::Microvm);
+                    match subject(lupine, plan, application, &source, variant, from) {
+                        Ok(measures) => Outcome::Measured(Box::new(measures)),
+                        Err(error) => {
+                            lupine.cancel().check()?;
+                            Outcome::Failed(chain(&error))
+                        }
+                    }
+                }
+            };
+            comparison.subjects.push(Subject {
+                application: application.name.clone(),
+                variant: variant.name().to_owned(),
+                outcome,
+            });
+            on_subject(&comparison)?;
+        }
+    }
+    Ok(comparison)
+}
+
+fn read(path: &String) -> Result<Vec<u8>, Error> {
+    std::fs::read(path).map_err(|error| {
+        let text = format!("baseline {}: {error}", PathBuf::from(path).display());
+        std::io::Error::new(error.kind(), text).into()
+    })
+}
+
+fn subject(
+    lupine: &Lupine,
+    plan: &Plan,
+    application: &Application,
+    source: &KernelSource,
+    variant: Variant,
+    from: Option<&[u8]>,
+) -> Result<Measures, Error> {
+    let unikernel = Unikernel::build(lupine, &application.manifest, source, variant, from)?;
+    measure(lupine, plan, &unikernel)
+}
+
+/// Measures one built unikernel: what of `plan` does not need its source. Of a plan, only the
+/// groups and the repetitions are used.
+///
+/// # Errors
+/// It does not run, or its files cannot be read. What fails otherwise is a figure with its error.
+pub fn measure(lupine: &Lupine, plan: &Plan, unikernel: &Unikernel) -> Result<Measures, Error> {
+    let name = &unikernel.manifest.name;
+    let has = |group| plan.groups.contains(&group);
+    let mut measures = Measures {
+        config: String::from_utf8_lossy(&unikernel.config).into_owned(),
+        parts: unikernel.parts.clone(),
+        ..Measures::default()
+    };
+    for (what, digest) in unikernel.digests()? {
+        let text = digest.as_str().to_owned();
+        measures.digests.insert(what.to_owned(), text);
+    }
+    let accel = lupine.choose_accelerator()?.accel;
+    let arguments = crate::vmm::qemu::arguments(&unikernel.machine()?, accel);
+    let words = arguments
+        .iter()
+        .map(|word| word.to_string_lossy().into_owned());
+    let command = [crate::vmm::qemu::PROGRAM.to_owned()]
+        .into_iter()
+        .chain(words);
+    measures
+        .commands
+        .insert("boot".to_owned(), command.collect());
+    if has(Group::Options) {
+        measures.figures.extend(options(&unikernel.reasons));
+    }
+    if has(Group::Size) {
+        measures
+            .figures
+            .extend(size(&unikernel.vmlinux, &unikernel.bzimage)?);
+    }
+    let progress = lupine.progress();
+    let stage = |what: &str, steps: u32| {
+        progress.stage(&format!("{what} {name}"), Some(steps.into()), Step::Steps);
+    };
+    let step = || progress.advance(1);
+    if has(Group::Boot) {
+        stage("booting", plan.repetitions);
+        measures
+            .figures
+            .extend(boot(lupine, unikernel, plan.repetitions, step)?);
+        progress.finish();
+        match boot_instructions(lupine, unikernel, plan.repetitions.min(3)) {
+            Ok(figure) => measures.figures.extend(figure),
+            Err(error) => failed(&mut measures, lupine, Group::Boot, &error)?,
+        }
+        match phases(lupine, unikernel) {
+            Ok(phases) => measures.phases = phases,
+            Err(error) => failed(&mut measures, lupine, Group::Boot, &error)?,
+        }
+    }
+    if has(Group::Memory) {
+        let range = unikernel.manifest.machine.memory_mib.max(2);
+        stage("finding the memory of", range.ilog2() + 1);
+        match memory(lupine, unikernel, step) {
+            Ok(figures) => measures.figures.extend(figures),
+            Err(error) => failed(&mut measures, lupine, Group::Memory, &error)?,
+        }
+        progress.finish();
+    }
+    if has(Group::Application) {
+        let loads = u32::try_from(unikernel.manifest.load.len()).unwrap_or(1);
+        stage("loading", plan.repetitions * loads);
+        match load(lupine, unikernel, plan.repetitions, step) {
+            Ok((figures, commands)) => {
+                measures.figures.extend(figures);
+                for (number, command) in commands.into_iter().enumerate() {
+                    measures
+                        .commands
+                        .insert(format!("load {}", number + 1), command);
+                }
+            }
+            Err(error) => failed(&mut measures, lupine, Group::Application, &error)?,
+        }
+        progress.finish();
+    }
+    Ok(measures)
+}
+
+/// A measurement that failed stands in the report with its reason; a cancelled one ends all.
+fn failed(
+    measures: &mut Measures,
+    lupine: &Lupine,
+    group: Group,
+    error: &Error,
+) -> Result<(), Error> {
+    lupine.cancel().check()?;
+    measures.figures.push(without_samples(group, error));
+    Ok(())
+}
+
+fn without_samples(group: Group, error: &Error) -> Figure {
+    Figure {
+        group,
+        name: group.title().to_lowercase(),
+        unit: super::Unit::Seconds,
+        method: "not measured".to_owned(),
+        samples: Vec::new(),
+        error: Some(chain(error)),
+    }
+}
+
+/// An error with its causes, one a line; no cause twice.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let words = error.to_string();
+        if !text.contains(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
+        }
+        cause = error.source();
+    }
+    text
+}
