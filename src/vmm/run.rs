@@ -218,6 +218,24 @@ impl Vm {
         }
     }
 
+    /// Waits for the program's end at most for `limit`; `None` where it still runs then.
+    ///
+    /// # Errors
+    /// As [`Vm::wait`], but for the limit.
+    pub fn wait_for(
+        &mut self,
+        limit: Duration,
+        mut on_line: impl FnMut(&[u8]),
+    ) -> Result<Option<GuestExit>, VmError> {
+        let begin = Instant::now();
+        while begin.elapsed() < limit {
+            if let Some(status) = self.step(&mut on_line)? {
+                return self.verdict(status).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
     /// Asks the program to end, and ends the machine if it does not within five seconds. `None`
     /// says that it had to be ended.
     ///
