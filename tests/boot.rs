@@ -282,6 +282,20 @@ fn a_status_other_than_zero_is_reported() {
 }
 
 #[test]
+fn the_end_of_a_program_is_awaited_only_so_long() {
+    let Some((machine, _dir)) = machine(&["/bin/sh", "-c", "sleep 4; exit 3"]) else {
+        return;
+    };
+    let mut vm = boot(&machine);
+    vm.wait_ready(&HealthCheck::new(Probe::Started), |_| {})
+        .unwrap();
+    let waited = vm.wait_for(Duration::from_millis(100), |_| {}).unwrap();
+    assert_eq!(waited, None);
+    let waited = vm.wait_for(Duration::from_secs(120), |_| {}).unwrap();
+    assert_eq!(waited, Some(GuestExit::Status(3)));
+}
+
+#[test]
 fn a_missing_program_is_named() {
     let Some((machine, _dir)) = machine(&["/usr/bin/absent"]) else {
         return;

@@ -213,6 +213,24 @@ fn is_of_x86_64(lupine: &Lupine, function: &str) -> bool {
     })
 }
 
+#[test]
+fn what_a_configuration_file_asks_for_is_needed() {
+    if !able(&[Purpose::DebianImage]) {
+        return;
+    }
+    let needs = needs_of("nginx");
+    let ipv6 = Requirement::Socket("INET6".into());
+    let need = needs.needs.iter().find(|need| need.requirement == ipv6);
+    let need = need.expect("Debian's default site listens on IPv6");
+    assert_eq!(need.strength, Strength::Required);
+    let evidence = need.evidence.iter().filter_map(|evidence| evidence.file());
+    assert!(
+        evidence
+            .into_iter()
+            .any(|file| file.starts_with("/etc/nginx/sites-"))
+    );
+}
+
 /// The machine's own files.
 struct Host;
 

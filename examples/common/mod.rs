@@ -94,14 +94,22 @@ pub(crate) fn summary(
             .map(|meta| meta.len())
             .unwrap_or_default()
     };
+    let count = |strength| {
+        needs
+            .needs
+            .iter()
+            .filter(|n| n.strength == strength)
+            .count()
+    };
     println!();
     println!(
         "kernel       Linux {}, variant {}",
         source.version, config.variant
     );
     println!(
-        "needs        {} options by analysis",
-        needs.options(Strength::Required).len()
+        "needs        {} required, {} optional",
+        count(Strength::Required),
+        count(Strength::Optional)
     );
     println!(
         "options      {} set, {} of them with a prompt",

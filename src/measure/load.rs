@@ -14,7 +14,7 @@ use crate::host::{self, Purpose};
 use crate::manifest::Load;
 use crate::pipeline::Lupine;
 use crate::process::{Cancel, Task};
-use crate::vmm::Vm;
+use crate::vmm::{Vm, VmError};
 
 /// The longest that one run of a load may take.
 const LIMIT: Duration = Duration::from_secs(600);
@@ -72,7 +72,10 @@ pub fn load(
             for repetition in 0..=repetitions.max(1) {
                 let found = run.run(lupine.cancel())?;
                 // What the guest printed meanwhile must not fill its pipe.
-                vm.tend()?;
+                if let Some(exit) = vm.wait_for(Duration::from_millis(10), |_| {})? {
+                    let tail = vm.console().tail();
+                    return Err(VmError::Exited { exit, tail }.into());
+                }
                 if repetition == 0 {
                     continue;
                 }
@@ -166,7 +169,7 @@ impl Run {
             .args(&self.arguments)
             .time_limit(LIMIT)
             .run_checked(cancel)
-            .map_err(crate::vmm::VmError::from)?;
+            .map_err(VmError::from)?;
         let said = String::from_utf8_lossy(&output.stdout);
         let found = (self.read)(&said);
         if found.is_empty() {

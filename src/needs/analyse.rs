@@ -10,6 +10,7 @@ use super::reach::{self, Mapped};
 use super::requirement::{Evidence, Needs, Requirement, Strength};
 use super::runtime;
 use super::table;
+use super::written;
 
 /// The files of an image, as a process inside would open them.
 pub trait Files {
@@ -155,6 +156,9 @@ pub fn analyse(files: &dyn Files, entry: &Entry) -> Result<Needs, AnalysisError>
     for one in &loaded {
         add_paths(one, &mut needs);
         runtime::add_needs(&one.path, &one.bytes, &mut needs);
+    }
+    if let Some(program) = loaded.first() {
+        written::add_needs(files, entry, &program.path, &mut needs)?;
     }
     add_configured(entry, &mut needs);
     let on_network = needs.needs.iter().any(|need| {

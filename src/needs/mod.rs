@@ -7,6 +7,7 @@ pub mod requirement;
 mod runtime;
 pub mod suspect;
 pub mod table;
+mod written;
 
 pub use analyse::{AnalysisError, Entry, Files, FilesError, analyse};
 pub use requirement::{Evidence, Need, Needs, OptionNeed, Requirement, Strength};

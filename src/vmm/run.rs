@@ -218,18 +218,22 @@ impl Vm {
         }
     }
 
-    /// Takes what the guest has written meanwhile: for callers that do something else than wait.
+    /// Waits for the program's end at most for `limit`; `None` where it still runs then.
     ///
     /// # Errors
-    /// The guest ended.
-    pub fn tend(&mut self) -> Result<(), VmError> {
-        match self.step(&mut |_| {})? {
-            Some(status) => Err(VmError::Exited {
-                exit: self.verdict(status)?,
-                tail: self.console.tail(),
-            }),
-            None => Ok(()),
+    /// As [`Vm::wait`], but for the limit.
+    pub fn wait_for(
+        &mut self,
+        limit: Duration,
+        mut on_line: impl FnMut(&[u8]),
+    ) -> Result<Option<GuestExit>, VmError> {
+        let begin = Instant::now();
+        while begin.elapsed() < limit {
+            if let Some(status) = self.step(&mut on_line)? {
+                return self.verdict(status).map(Some);
+            }
         }
+        Ok(None)
     }
 
     /// Asks the program to end, and ends the machine if it does not within five seconds. `None`

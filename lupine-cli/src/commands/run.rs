@@ -1,6 +1,7 @@
 //! `lupine run`.
 
 use std::io::Write as _;
+use std::time::Duration;
 
 use lupine::vmm::GuestExit;
 use serde::Serialize;
@@ -56,17 +57,21 @@ pub(super) fn execute(session: &Session<'_>, args: &Run) -> Result<(), Failure> 
             let _ = out.flush();
         }
     };
+    // Says which options the console's end points to.
+    let explain = |console: &str| -> Result<(), Failure> {
+        let mut needs = needs.clone();
+        let syscalls = lupine.syscalls(&source)?;
+        needs.resolve(&syscalls);
+        for suspect in lupine::needs::suspects(&needs, &syscalls, &config.text, console) {
+            complain(&suspect.to_string());
+        }
+        Ok(())
+    };
     let readiness = match guest.wait_ready(&mut console) {
         Ok(readiness) => readiness,
         Err(error) => {
             // The error ends with the console's end.
-            let mut needs = needs;
-            let syscalls = lupine.syscalls(&source)?;
-            needs.resolve(&syscalls);
-            let text = chain(&error);
-            for suspect in lupine::needs::suspects(&needs, &syscalls, &config.text, &text) {
-                complain(&suspect.to_string());
-            }
+            explain(&chain(&error))?;
             return Err(error.into());
         }
     };
@@ -82,8 +87,19 @@ pub(super) fn execute(session: &Session<'_>, args: &Run) -> Result<(), Failure> 
         }
     }
     let exit = if args.check {
-        guest.vm().stop(&mut console).map_err(lupine::Error::from)?;
-        None
+        // One that has only been started may yet fail.
+        let limit = match manifest.health {
+            Some(_) => Duration::ZERO,
+            None => SETTLED,
+        };
+        match guest.vm().wait_for(limit, &mut console) {
+            Ok(None) => {
+                guest.vm().stop(&mut console).map_err(lupine::Error::from)?;
+                None
+            }
+            Ok(exit) => exit,
+            Err(error) => return Err(lupine::Error::from(error).into()),
+        }
     } else {
         match guest.vm().wait(None, &mut console) {
             Ok(exit) => Some(exit),
@@ -103,12 +119,18 @@ pub(super) fn execute(session: &Session<'_>, args: &Run) -> Result<(), Failure> 
     };
     session.print(&ran, "")?;
     match exit {
-        Some(exit) if !exit.success() => Err(Failure::Application(
-            u8::try_from(exit.shell_status()).unwrap_or(255),
-        )),
+        Some(exit) if !exit.success() => {
+            explain(&guest.vm().console().tail())?;
+            Err(Failure::Application(
+                u8::try_from(exit.shell_status()).unwrap_or(255),
+            ))
+        }
         _ => Ok(()),
     }
 }
+
+/// How long a program without a health check has to live to pass `--check`, unless it ends well.
+const SETTLED: Duration = Duration::from_secs(2);
 
 /// An error with its causes, one a line.
 fn chain(error: &dyn std::error::Error) -> String {
