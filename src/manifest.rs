@@ -131,6 +131,10 @@ pub struct Run {
     /// Replaces the signal that asks the application to end, by name or number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop_signal: Option<String>,
+    /// Leaves the system call instructions of the image's programs as they are, also where they
+    /// run in kernel mode: slower, and nothing of the image is changed.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub native_calls: bool,
     /// File systems in memory.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tmpfs: Vec<Tmpfs>,

@@ -72,18 +72,22 @@ impl Rootfs {
         progress: &dyn Progress,
     ) -> Result<Rootfs, Error> {
         let conf = init.encode().map_err(RootfsError::from)?;
+        let is_rewritten = init.kml && !image.manifest().run.native_calls;
         let free = u64::from(image.manifest().machine.free_mib) << 20;
         let key = DigestBuilder::new("rootfs-2")
             .field("image", image.key().as_str().as_bytes())
             .field("init", INIT)
             .field("conf", &conf)
             .field("free", &free.to_le_bytes())
-            .field("rewriting", if init.kml { rewrite::VERSION } else { b"" })
+            .field(
+                "rewriting",
+                if is_rewritten { rewrite::VERSION } else { b"" },
+            )
             .finish();
         let waiting = || progress.message("another run is writing this root file system; waiting");
         let folder = cache.get_or_make(Kind::Rootfs, &key, cancel, &mut { waiting }, |dir| {
             let mut tree = image.fresh_tree(cancel, progress)?;
-            let rewritten = match init.kml {
+            let rewritten = match is_rewritten {
                 true => rewrite::rewrite(image, &mut tree)?,
                 false => Vec::new(),
             };

@@ -11,6 +11,10 @@ pub const HELLO: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/hello"));
 /// that is its argument with it.
 pub const SERVE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/serve"));
 
+/// Times single operations of the kernel, and prints what it found: src/guest/c/sample.h has the
+/// form.
+pub const BENCH: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/bench"));
+
 /// What [`HELLO`] and [`SERVE`] print, without the line break.
 pub const HELLO_GREETING: &str = "hello from a Linux of my own";
 
@@ -28,7 +32,7 @@ mod tests {
 
     #[test]
     fn the_programs_are_static_and_small() {
-        for program in [INIT, HELLO, SERVE] {
+        for program in [INIT, HELLO, SERVE, BENCH] {
             let elf = Elf::parse(program).unwrap();
             assert_eq!(
                 (elf.header.e_machine, elf.header.e_type),

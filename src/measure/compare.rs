@@ -6,6 +6,7 @@ use super::boot::{boot, boot_instructions, phases};
 use super::conditions::conditions;
 use super::load::load;
 use super::memory::memory;
+use super::operations::{self, operations};
 use super::options::options;
 use super::report::{Comparison, FORMAT, Figure, Group, Measures, Outcome, Plan, Subject};
 use super::size::size;
@@ -175,6 +176,18 @@ pub fn measure(lupine: &Lupine, plan: &Plan, unikernel: &Unikernel) -> Result<Me
         match memory(lupine, unikernel, step) {
             Ok(figures) => measures.figures.extend(figures),
             Err(error) => failed(&mut measures, lupine, Group::Memory, &error)?,
+        }
+        progress.finish();
+    }
+    if has(Group::Operations) || has(Group::Degradation) {
+        let variant = unikernel.kernel.variant;
+        stage("timing the kernel of", operations::runs(variant));
+        match operations(lupine, unikernel, step) {
+            Ok(figures) => {
+                let asked = figures.into_iter().filter(|figure| has(figure.group));
+                measures.figures.extend(asked);
+            }
+            Err(error) => failed(&mut measures, lupine, Group::Operations, &error)?,
         }
         progress.finish();
     }

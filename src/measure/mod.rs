@@ -12,6 +12,7 @@ mod conditions;
 mod load;
 mod memory;
 
+mod operations;
 mod options;
 pub mod quantity;
 
@@ -26,6 +27,7 @@ pub use compare::{Application, compare, measure};
 pub use conditions::conditions;
 pub use load::{LoadError, load};
 pub use memory::memory;
+pub use operations::operations;
 pub use options::options;
 pub use report::{
     Comparison, Conditions, FORMAT, Figure, Group, Measures, Outcome, Phase, Plan, Subject,

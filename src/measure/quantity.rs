@@ -44,3 +44,10 @@ pub const REDIS_SET: &str = "SET requests";
 pub const HTTP_CONNECTION: &str = "requests, a connection each";
 /// HTTP requests over kept connections.
 pub const HTTP_KEPT: &str = "requests, connection kept";
+
+/// A byte to another process and back, through two pipes.
+pub const PIPE: &str = "pipe latency";
+/// The same by one process alone.
+pub const PIPE_TO_ITSELF: &str = "pipe to itself";
+/// From one process to another.
+pub const CONTEXT_SWITCH: &str = "context switch 2p/0K";

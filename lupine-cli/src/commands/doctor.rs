@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use lupine::host::{Distribution, TOOLS, Tool};
+use lupine::host::{Distribution, Purpose, TOOLS, Tool};
 use serde::Serialize;
 
 use super::{Failure, Session};
@@ -18,7 +18,7 @@ struct Report {
 #[derive(Serialize)]
 struct Found {
     name: &'static str,
-    purpose: lupine::host::Purpose,
+    purpose: Purpose,
     path: Option<PathBuf>,
 }
 

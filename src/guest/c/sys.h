@@ -21,15 +21,18 @@ typedef unsigned long size_t;
 
 /* arch/x86/entry/syscalls/syscall_64.tbl */
 enum {
-	SYS_read = 0, SYS_write = 1, SYS_open = 2, SYS_close = 3, SYS_fstat = 5, SYS_mmap = 9,
-	SYS_rt_sigprocmask = 14, SYS_ioctl = 16, SYS_access = 21, SYS_dup2 = 33,
-	SYS_socket = 41, SYS_accept = 43, SYS_shutdown = 48, SYS_bind = 49, SYS_listen = 50,
-	SYS_setsockopt = 54, SYS_fork = 57, SYS_execve = 59, SYS_exit = 60, SYS_wait4 = 61,
+	SYS_read = 0, SYS_write = 1, SYS_open = 2, SYS_close = 3, SYS_stat = 4, SYS_fstat = 5,
+	SYS_mmap = 9, SYS_munmap = 11, SYS_rt_sigaction = 13,
+	SYS_rt_sigprocmask = 14, SYS_ioctl = 16, SYS_access = 21, SYS_dup2 = 33, SYS_pause = 34,
+	SYS_getpid = 39, SYS_socket = 41, SYS_accept = 43, SYS_shutdown = 48, SYS_bind = 49,
+	SYS_listen = 50, SYS_socketpair = 53,
+	SYS_setsockopt = 54, SYS_clone = 56, SYS_fork = 57, SYS_execve = 59, SYS_exit = 60, SYS_wait4 = 61,
 	SYS_kill = 62, SYS_fcntl = 72, SYS_chdir = 80, SYS_mkdir = 83, SYS_symlink = 88,
 	SYS_setsid = 112, SYS_setgroups = 116, SYS_setresuid = 117, SYS_setresgid = 119,
 	SYS_rt_sigtimedwait = 128, SYS_mknod = 133, SYS_arch_prctl = 158, SYS_sync = 162,
 	SYS_mount = 165, SYS_reboot = 169, SYS_sethostname = 170, SYS_pipe2 = 293,
-	SYS_prlimit64 = 302, SYS_setpgid = 109, SYS_umask = 95,
+	SYS_prlimit64 = 302, SYS_setpgid = 109, SYS_getppid = 110, SYS_umask = 95,
+	SYS_futex = 202, SYS_clock_gettime = 228,
 };
 
 /* include/uapi/asm-generic/errno-base.h, errno.h */
@@ -42,7 +45,7 @@ enum {
 
 enum { O_RDONLY = 0, O_WRONLY = 1, O_RDWR = 2, O_CREAT = 0100, O_NOCTTY = 0400, O_TRUNC = 01000,
        O_CLOEXEC = 02000000 };
-enum { AF_INET = 2, SOCK_STREAM = 1, SOCK_DGRAM = 2, SOCK_CLOEXEC = 02000000 };
+enum { AF_UNIX = 1, AF_INET = 2, SOCK_STREAM = 1, SOCK_DGRAM = 2, SOCK_CLOEXEC = 02000000 };
 
 struct sockaddr_in {
 	u16 family;
@@ -52,6 +55,23 @@ struct sockaddr_in {
 };
 
 /* The result is negative on failure: -errno. */
+#ifdef SYS6_OUT_OF_LINE
+/* One site for all calls, as a C library's syscall(3) has it. */
+long sys6(long n, long a, long b, long c, long d, long e, long f);
+__asm__(".globl sys6\n"
+	"sys6:\n"
+	"	mov %rdi, %rax\n"
+	"	mov %rsi, %rdi\n"
+	"	mov %rdx, %rsi\n"
+	"	mov %rcx, %rdx\n"
+	"	mov %r8, %r10\n"
+	"	mov %r9, %r8\n"
+	"	mov 8(%rsp), %r9\n"
+	"	syscall\n"
+	"	ret\n"
+	".type sys6, @function\n"
+	".size sys6, . - sys6\n");
+#else
 static inline long sys6(long n, long a, long b, long c, long d, long e, long f)
 {
 	register long r10 __asm__("r10") = d;
@@ -64,6 +84,7 @@ static inline long sys6(long n, long a, long b, long c, long d, long e, long f)
 			 : "rcx", "r11", "memory");
 	return result;
 }
+#endif
 #define SYS_CHOOSE(_0, _1, _2, _3, _4, _5, _6, name, ...) name
 #define SYS0(n) sys6(n, 0, 0, 0, 0, 0, 0)
 #define SYS1(n, a) sys6(n, (long)(a), 0, 0, 0, 0, 0)

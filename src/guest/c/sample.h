@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/*
+ * How operations are timed: by the processor's time stamp counter, which counts instructions where
+ * the VMM does, and by the monotonic clock. What is found goes to the console, a line each:
+ *   lupine-bench: NAME: repeats=N ticks=N,N,... ns=N,N,...
+ *   lupine-bench: NAME: skipped: REASON
+ *   lupine-bench: done
+ */
+#ifndef LUPINE_SAMPLE_H
+#define LUPINE_SAMPLE_H
+
+#define SYS6_OUT_OF_LINE
+#include "sys.h"
+
+enum { SAMPLES = 11 };
+
+struct text {
+	char bytes[1024];
+	size_t used;
+};
+
+static void put(struct text *text, const char *more)
+{
+	while (*more && text->used < sizeof(text->bytes) - 1)
+		text->bytes[text->used++] = *more++;
+}
+
+static void put_number(struct text *text, u64 number)
+{
+	char digits[21];
+	size_t at = sizeof digits;
+	digits[--at] = 0;
+	do
+		digits[--at] = (char)('0' + number % 10);
+	while (number /= 10);
+	put(text, digits + at);
+}
+
+static void put_end(struct text *text)
+{
+	text->bytes[text->used++] = '\n';
+	write_all(1, text->bytes, text->used);
+}
+
+static void say_skipped(const char *name, const char *reason, long error)
+{
+	struct text text = { .used = 0 };
+	put(&text, "lupine-bench: ");
+	put(&text, name);
+	put(&text, ": skipped: ");
+	put(&text, reason);
+	if (error < 0) {
+		put(&text, ", errno ");
+		put_number(&text, (u64)-error);
+	}
+	put_end(&text);
+}
+
+static u64 ticks(void)
+{
+	u32 low, high;
+	/* What is timed has ended before the counter is read, and not begun after. */
+	__asm__ volatile("lfence; rdtsc; lfence" : "=a"(low), "=d"(high) : : "memory");
+	return (u64)high << 32 | low;
+}
+
+static u64 nanoseconds(void)
+{
+	enum { CLOCK_MONOTONIC = 1 };
+	struct { long s, ns; } now = { 0, 0 };
+	sys(SYS_clock_gettime, CLOCK_MONOTONIC, &now);
+	return (u64)now.s * 1000000000 + (u64)now.ns;
+}
+
+/* Does an operation `repeats` times; a negative result is the error that ended it. */
+typedef long operation(u64 repeats);
+
+/* Times an operation after a first round that does not count; returns its error, if any. */
+static long sample(const char *name, const char *suffix, operation *run, u64 repeats)
+{
+	u64 tick[SAMPLES], ns[SAMPLES];
+	struct text text = { .used = 0 };
+	long error = run(repeats);
+	for (int i = 0; i < SAMPLES && error >= 0; i++) {
+		u64 before = nanoseconds();
+		u64 begin = ticks();
+		error = run(repeats);
+		tick[i] = ticks() - begin;
+		ns[i] = nanoseconds() - before;
+	}
+	if (error < 0) {
+		say_skipped(name, "the kernel refused a step", error);
+		return error;
+	}
+	put(&text, "lupine-bench: ");
+	put(&text, name);
+	put(&text, suffix);
+	put(&text, ": repeats=");
+	put_number(&text, repeats);
+	for (int kind = 0; kind < 2; kind++) {
+		put(&text, kind ? " ns=" : " ticks=");
+		for (int i = 0; i < SAMPLES; i++) {
+			put(&text, i ? "," : "");
+			put_number(&text, kind ? ns[i] : tick[i]);
+		}
+	}
+	put_end(&text);
+	return 0;
+}
+
+#endif

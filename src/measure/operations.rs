@@ -1,0 +1,331 @@
+//! Single operations of a kernel: the guest's benchmark program, its answers read.
+//!
+//! It runs on the very kernel of the application, in the application's image, so that nothing is
+//! measured that the application does not have; what its kernel lacks is said.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use super::quantity;
+use super::report::{Figure, Group};
+use super::sample::Unit;
+use super::unikernel::Unikernel;
+use crate::error::Error;
+use crate::guest::init::BENCH;
+use crate::manifest::{ImageSource, Manifest};
+use crate::pipeline::Lupine;
+use crate::variant::Variant;
+use crate::vmm::{Accel, HealthCheck, Probe, Vm};
+
+/// What the program's lines begin with.
+const MARK: &str = "lupine-bench: ";
+
+/// Its last line.
+const DONE: &str = "lupine-bench: done";
+
+/// A loop whose length is known, to see what a tick is.
+const LOOP: &str = "hundred instructions";
+
+/// Room for a thousand processes, MiB.
+const MEMORY: u32 = 384;
+
+/// How long the program may take.
+const LIMIT: Duration = Duration::from_secs(900);
+
+/// A way for a program to reach the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// As the kind of kernel has it: by `syscall` in user mode, or through the gate.
+    Own,
+    /// By `syscall`, which nothing has rewritten, in kernel mode.
+    Syscall,
+    /// By `syscall` in user mode, on a kernel whose other programs may run in kernel mode.
+    UserMode,
+}
+
+impl Way {
+    fn suffix(self) -> &'static str {
+        match self {
+            Way::Own => "",
+            Way::Syscall => ", by syscall in kernel mode",
+            Way::UserMode => ", by an ordinary process",
+        }
+    }
+}
+
+/// What one line of the program says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Answer {
+    /// Ticks and nanoseconds of each sample of `repeats` operations.
+    Times {
+        repeats: u64,
+        ticks: Vec<u64>,
+        ns: Vec<u64>,
+    },
+    /// Why it was not measured.
+    Skipped(String),
+}
+
+/// Boots the benchmark program on the kernel of `unikernel` and measures the kernel's operations:
+/// instructions where the guest is emulated, else nanoseconds. On a kernel for programs in kernel
+/// mode the calls are measured each way: through the gate, by `syscall` in kernel mode, and by an
+/// ordinary process beside. `on_run` is called after each of these boots.
+///
+/// # Errors
+/// The guest failed, or the program's answers are not understood.
+pub fn operations(
+    lupine: &Lupine,
+    unikernel: &Unikernel,
+    mut on_run: impl FnMut(),
+) -> Result<Vec<Figure>, Error> {
+    let accel = lupine.choose_accelerator()?.accel;
+    let ways: &[Way] = match unikernel.kernel.variant.has_kml() {
+        true => &[Way::Own, Way::Syscall, Way::UserMode],
+        false => &[Way::Own],
+    };
+    let mut figures = Vec::new();
+    for &way in ways {
+        let answers = run(lupine, unikernel, way, accel)?;
+        figures.extend(figures_of(&answers, way, accel));
+        on_run();
+    }
+    Ok(figures)
+}
+
+/// The number of boots that [`operations`] makes.
+pub(super) fn runs(variant: Variant) -> u32 {
+    if variant.has_kml() { 3 } else { 1 }
+}
+
+fn run(
+    lupine: &Lupine,
+    unikernel: &Unikernel,
+    way: Way,
+    accel: Accel,
+) -> Result<Vec<(String, Answer)>, Error> {
+    let folder = tempfile::tempdir()?;
+    let manifest = manifest(&unikernel.manifest, folder.path(), way)?;
+    let image = lupine.image(&manifest)?;
+    let variant = match way {
+        Way::UserMode => Variant::LupineNokml,
+        _ => unikernel.kernel.variant,
+    };
+    let rootfs = lupine.rootfs(&image, variant)?;
+    let mut machine = crate::vmm::Machine::new(&unikernel.bzimage, rootfs.path());
+    machine.memory_mib = MEMORY;
+    machine.instructions = accel == Accel::Tcg;
+    let mut vm = Vm::boot(&machine, accel, lupine.cancel())?;
+    let done = HealthCheck::new(Probe::Console { text: DONE.into() }).within(LIMIT);
+    let mut answers = Vec::new();
+    vm.wait_ready(&done, |line| {
+        answers.extend(parse(&String::from_utf8_lossy(line)));
+    })?;
+    Ok(answers)
+}
+
+/// The application's image with the program on top and in its place.
+fn manifest(application: &Manifest, folder: &Path, way: Way) -> Result<Manifest, Error> {
+    let program = folder.join("bench");
+    fs::write(&program, BENCH)?;
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
+    let mut manifest = application.clone();
+    match manifest.image {
+        // An embedded program has no files to put something on.
+        ImageSource::Hello => manifest.image = ImageSource::Path(folder.to_owned()),
+        _ => manifest.run.overlays.push(folder.to_owned()),
+    }
+    manifest.run.entrypoint = Some(vec!["/bench".to_owned()]);
+    manifest.run.command = None;
+    manifest.run.user = Some("0:0".to_owned());
+    manifest.run.groups.clear();
+    manifest.run.workdir = Some("/".to_owned());
+    manifest.run.native_calls = way == Way::Syscall;
+    manifest.machine.ports.clear();
+    manifest.health = None;
+    Ok(manifest)
+}
+
+/// One line of the program; `None` for what others print.
+fn parse(line: &str) -> Option<(String, Answer)> {
+    let line = line.strip_prefix(MARK)?;
+    if let Some((name, reason)) = line.split_once(": skipped: ") {
+        return Some((name.to_owned(), Answer::Skipped(reason.to_owned())));
+    }
+    let (name, values) = line.split_once(": repeats=")?;
+    let (repeats, values) = values.split_once(" ticks=")?;
+    let (ticks, ns) = values.split_once(" ns=")?;
+    let list = |text: &str| -> Option<Vec<u64>> {
+        text.trim().split(',').map(|n| n.parse().ok()).collect()
+    };
+    let (ticks, ns) = (list(ticks)?, list(ns)?);
+    let repeats = repeats.parse().ok().filter(|&repeats| repeats > 0)?;
+    (ticks.len() == ns.len()).then(|| (name.to_owned(), Answer::Times { repeats, ticks, ns }))
+}
+
+fn figures_of(answers: &[(String, Answer)], way: Way, accel: Accel) -> Vec<Figure> {
+    let per_tick = per_tick(answers);
+    let unit = match accel {
+        Accel::Tcg => Unit::Instructions,
+        Accel::Kvm => Unit::Nanoseconds,
+    };
+    let each = |answer: &Answer| match answer {
+        Answer::Times { repeats, ticks, ns } => {
+            let values = match accel {
+                Accel::Tcg => ticks,
+                Accel::Kvm => ns,
+            };
+            let scale = match accel {
+                Accel::Tcg => per_tick,
+                Accel::Kvm => 1.0,
+            };
+            let value = |&value: &u64| value as f64 * scale / *repeats as f64;
+            Ok(values.iter().map(value).collect::<Vec<f64>>())
+        }
+        Answer::Skipped(reason) => Err(reason.clone()),
+    };
+    let figure = |name: &str, found: Result<Vec<f64>, String>, method: &str| {
+        let (samples, error) = match found {
+            Ok(samples) => (samples, None),
+            Err(reason) => (Vec::new(), Some(reason)),
+        };
+        Figure {
+            group: group_of(name),
+            name: format!("{name}{}", way.suffix()),
+            unit,
+            method: method.to_owned(),
+            samples,
+            error,
+        }
+    };
+    let repeated = match accel {
+        Accel::Tcg => {
+            "the guest's benchmark program, user and kernel instructions of one operation, counted by the emulator; mean of a series of some hundreds, a sample each series"
+        }
+        Accel::Kvm => {
+            "the guest's benchmark program, monotonic clock over a series of some hundreds, a sample each series"
+        }
+    };
+    let mut figures: Vec<Figure> = answers
+        .iter()
+        .filter(|(name, _)| name != LOOP && name != quantity::PIPE_TO_ITSELF)
+        .map(|(name, answer)| figure(name, each(answer), repeated))
+        .collect();
+    let of = |name: &str| {
+        let found = answers.iter().find(|(known, _)| known == name);
+        found.map_or(Err("was not measured".to_owned()), |(_, answer)| {
+            each(answer)
+        })
+    };
+    let switch = of(quantity::PIPE).and_then(|trips| {
+        let alone = of(quantity::PIPE_TO_ITSELF)?;
+        let switch = |(trip, alone): (&f64, &f64)| trip / 2.0 - alone;
+        Ok(trips.iter().zip(&alone).map(switch).collect())
+    });
+    figures.push(figure(
+        quantity::CONTEXT_SWITCH,
+        switch,
+        "half a round trip of a byte through two pipes between two processes, less the same write and read by one process: what the switch costs",
+    ));
+    figures
+}
+
+/// Instructions a tick of the time stamp counter, by the loop of a known length. Under an
+/// emulator that counts them it is 1.
+fn per_tick(answers: &[(String, Answer)]) -> f64 {
+    let found = answers.iter().find(|(name, _)| name == LOOP);
+    match found {
+        Some((_, Answer::Times { repeats, ticks, .. })) => {
+            let least = ticks.iter().copied().min().unwrap_or(0);
+            let measured = *repeats as f64 * 100.0 / least.max(1) as f64;
+            // The counter's own reading is within.
+            if (0.98..=1.02).contains(&measured) {
+                1.0
+            } else {
+                measured
+            }
+        }
+        _ => 1.0,
+    }
+}
+
+/// What others do to an operation is no property of the operation.
+fn group_of(name: &str) -> Group {
+    match name.contains(" beside ") || name.contains("between threads") {
+        true => Group::Degradation,
+        false => Group::Operations,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn answers_are_read() {
+        let line = "lupine-bench: null call: repeats=1000 ticks=42000,43000 ns=11,12";
+        let (name, answer) = parse(line).unwrap();
+        assert_eq!(name, "null call");
+        assert_eq!(
+            answer,
+            Answer::Times {
+                repeats: 1000,
+                ticks: vec![42000, 43000],
+                ns: vec![11, 12]
+            }
+        );
+        let (name, answer) = parse("lupine-bench: read: skipped: no, errno 38").unwrap();
+        assert_eq!(
+            (name.as_str(), answer),
+            ("read", Answer::Skipped("no, errno 38".into()))
+        );
+        for bad in [
+            "lupine-bench: done",
+            "null call: repeats=1 ticks=1 ns=1",
+            "lupine-bench: a: repeats=0 ticks=1 ns=1",
+            "lupine-bench: a: repeats=1 ticks=1,2 ns=1",
+            "lupine-bench: a: repeats=1 ticks=x ns=1",
+        ] {
+            assert_eq!(parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_switch_is_what_two_processes_cost_more_than_one() {
+        let times = |ticks: u64| Answer::Times {
+            repeats: 10,
+            ticks: vec![ticks; 2],
+            ns: vec![1; 2],
+        };
+        let answers = [
+            (LOOP.to_owned(), times(1005)),
+            (quantity::PIPE.to_owned(), times(10_000)),
+            (quantity::PIPE_TO_ITSELF.to_owned(), times(3000)),
+            ("read".to_owned(), Answer::Skipped("no".into())),
+        ];
+        let figures = figures_of(&answers, Way::Syscall, Accel::Tcg);
+        let names: Vec<&str> = figures.iter().map(|figure| figure.name.as_str()).collect();
+        let suffix = Way::Syscall.suffix();
+        assert_eq!(
+            names,
+            [
+                format!("{}{suffix}", quantity::PIPE),
+                format!("read{suffix}"),
+                format!("{}{suffix}", quantity::CONTEXT_SWITCH),
+            ]
+        );
+        assert_eq!(figures[0].samples, [1000.0, 1000.0]);
+        assert_eq!(figures[1].error.as_deref(), Some("no"));
+        assert_eq!(figures[2].samples, [200.0, 200.0]);
+        assert!(figures.iter().all(|f| f.unit == Unit::Instructions));
+    }
+
+    proptest! {
+        #[test]
+        fn no_line_is_a_panic(line in "(lupine-bench: )?.{0,40}(: repeats=|: skipped: )?[0-9a-z ,=]{0,40}") {
+            let _ = parse(&line);
+        }
+    }
+}
