@@ -86,7 +86,7 @@ pub fn boot_instructions(
         group: Group::Boot,
         name: quantity::BOOT_INSTRUCTIONS.to_owned(),
         unit: Unit::Instructions,
-        method: "guest instructions from reset to the execution of the application, counted by the emulator (icount), firmware and decompression of the kernel included".to_owned(),
+        method: "guest instructions from reset to the execution of the application, counted by the emulator (icount), firmware and decompression of the kernel included; where the guest sleeps for a device or a timer, the count leaps by a nanosecond's worth each nanosecond, so that the least sample is the nearest".to_owned(),
         samples,
         error: None,
     }))

@@ -15,6 +15,7 @@ mod memory;
 mod operations;
 mod options;
 pub mod quantity;
+pub mod render;
 
 mod report;
 mod sample;

@@ -11,12 +11,8 @@ use super::sample::Unit;
 #[must_use]
 pub fn options(reasons: &[Reason]) -> Vec<Figure> {
     let set: Vec<&Reason> = reasons.iter().filter(|r| r.value == "y").collect();
-    let needed = |reason: &Reason| {
-        matches!(
-            reason.kind,
-            ReasonKind::Base | ReasonKind::Need | ReasonKind::Dependency
-        )
-    };
+    let needed =
+        |reason: &Reason| !matches!(reason.kind, ReasonKind::Baseline | ReasonKind::Default);
     let count = |keep: &dyn Fn(&Reason) -> bool| set.iter().filter(|r| keep(r)).count();
     let of_class = |class: Class| count(&|r| r.prompt && !needed(r) && r.class == class);
     let figure = |name: &str, method: &str, count: usize| Figure {
@@ -41,7 +37,7 @@ pub fn options(reasons: &[Reason]) -> Vec<Figure> {
         ),
         figure(
             quantity::NEEDED,
-            "options with a prompt that base, the application or what they depend on asks for",
+            "options with a prompt that base or the application asks for, that those depend on, or that those select",
             count(&|r| r.prompt && needed(r)),
         ),
         figure(

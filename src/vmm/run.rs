@@ -26,6 +26,9 @@ const LINGER: Duration = Duration::from_secs(20);
 /// How long a program has to end after it was asked to.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// How long after a program was ready the init may take to say that it runs.
+const SAID: Duration = Duration::from_secs(1);
+
 /// How long one step of a health check over the network may take.
 const ATTEMPT: Duration = Duration::from_secs(2);
 
@@ -139,6 +142,7 @@ impl Vm {
     ) -> Result<Readiness, VmError> {
         let mut attempts: Option<Attempts> = None;
         let mut seen = false;
+        let mut ready_at = None;
         loop {
             let ended = self.step(&mut |line| {
                 if let Probe::Console { text } = &check.probe {
@@ -153,10 +157,16 @@ impl Vm {
                     attempts.as_ref().is_some_and(Attempts::succeeded)
                 }
             };
-            if ready {
+            if ready && ready_at.is_none() {
+                ready_at = Some(self.age());
+            }
+            // A program may be ready before the init has said that it runs.
+            if let Some(ready) = ready_at
+                && (self.started.is_some() || ended.is_some() || self.age() > ready + SAID)
+            {
                 return Ok(Readiness {
                     started: self.started,
-                    ready: self.age(),
+                    ready,
                 });
             }
             if let Some(status) = ended {
