@@ -103,7 +103,7 @@ impl Session {
     }
 }
 
-/// Copies a picture where `LUPINE_SCREENSHOTS` says, for people to look at.
+/// Copies page and picture where `LUPINE_SCREENSHOTS` says, for people to look at.
 fn keep(file: &Path, scheme: Scheme, (width, height): (u32, u32)) {
     if let Some(folder) = std::env::var_os("LUPINE_SCREENSHOTS") {
         let scheme = if scheme == Scheme::Dark {
@@ -111,8 +111,13 @@ fn keep(file: &Path, scheme: Scheme, (width, height): (u32, u32)) {
         } else {
             "light"
         };
-        let name = format!("report-{scheme}-{width}x{height}.png");
-        fs::copy(file, PathBuf::from(folder).join(name)).unwrap();
+        let folder = PathBuf::from(folder);
+        fs::copy(
+            file,
+            folder.join(format!("report-{scheme}-{width}x{height}.png")),
+        )
+        .unwrap();
+        fs::copy(file.with_extension("html"), folder.join("report.html")).unwrap();
     }
 }
 
@@ -210,36 +215,38 @@ fn the_console_tells_of_what_a_page_tries_to_load() {
     );
 }
 
+/// Writes the window's width, the page's, and how many plots are shown into the title.
+const MEASURE: &str = "<script>addEventListener('load', () => {
+    const wide = document.documentElement.scrollWidth;
+    const shown = [...document.querySelectorAll('svg')].filter(
+        svg => svg.getBoundingClientRect().height > 20 && svg.querySelector('title'));
+    document.title = ['RESULT', innerWidth, wide, shown.length].join(' ');
+})</script></main>";
+
+/// What the script found in a window of some width: the widths of window and page, and the plots.
+fn measured(session: &Session, page: &str, width: u32) -> [u32; 3] {
+    let page = page.replace(POLICY, "").replace("</main>", MEASURE);
+    let dom = session.dom(&page, width);
+    let (_, result) = dom.split_once("RESULT ").expect("the script has run");
+    let result = result.split('<').next().unwrap();
+    let numbers = result.split(' ').map(|number| number.parse().unwrap());
+    numbers.collect::<Vec<u32>>().try_into().unwrap()
+}
+
 #[test]
 fn nothing_is_wider_than_the_window() {
     let Some(session) = Session::new() else {
         return;
     };
-    let measure = "<script>addEventListener('load', () => {
-        const wide = document.documentElement.scrollWidth;
-        const shown = [...document.querySelectorAll('svg')].filter(
-            svg => svg.getBoundingClientRect().height > 20 && svg.querySelector('title'));
-        document.title = ['RESULT', innerWidth, wide, shown.length].join(' ');
-    })</script></main>";
     let page = html(&realistic(false));
     let expected = page.matches("<svg").count();
-    let page = page.replace(POLICY, "").replace("</main>", measure);
     for asked in [1200, 800, 500] {
-        let dom = session.dom(&page, asked);
-        let (_, result) = dom.split_once("RESULT ").expect("the script has run");
-        let result = result.split('<').next().unwrap();
-        let numbers: Vec<u32> = result
-            .split(' ')
-            .map(|number| number.parse().unwrap())
-            .collect();
-        let [width, wide, plots] = numbers[..] else {
-            panic!("{result}")
-        };
+        let [width, wide, plots] = measured(&session, &page, asked);
         assert_eq!(width, asked, "the window has the size that was asked for");
         assert!(wide <= width, "{wide} pixels in a window of {width}");
-        assert_eq!(
-            plots as usize, expected,
-            "every plot has a size and a title"
-        );
+        assert_eq!(plots as usize, expected, "a plot without size or title");
     }
+    let wider = page.replace("<main>", "<main><div style=\"width:3000px\">wide</div>");
+    let [width, wide, _] = measured(&session, &wider, 800);
+    assert!(wide > width, "the check does not see what is too wide");
 }

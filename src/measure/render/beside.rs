@@ -4,29 +4,29 @@ use super::number::ratio;
 use super::table::Cell;
 use crate::measure::{Comparison, Group, Paper, PaperFigure, Subject, Unit};
 
-/// What the paper says of a quantity on a kind of kernel.
+/// What the paper says of a quantity on one kind of kernel.
 #[derive(Debug)]
-pub(super) struct Beside<'a> {
-    /// The kind of kernel.
-    pub(super) variant: &'a str,
+pub(super) struct Beside {
     /// The figure: `23 ms (× 0.41)`.
     pub(super) says: String,
     /// Under what conditions, and what differs from ours.
     pub(super) note: String,
     /// What the paper's ratio would make of our own figure of the kernel that the ratio is in
-    /// relation to; none where the paper has no ratio, or we no figure.
+    /// relation to; none where the paper has no ratio, or we no figure of a processor.
     pub(super) expected: Option<f64>,
 }
 
-/// The paper's figures of a quantity, for the kinds of kernels among `columns`.
-pub(super) fn of<'a>(
-    comparison: &'a Comparison,
-    columns: &[&'a Subject],
+/// The paper's figures of a quantity, one for each of `columns`, where it has one.
+pub(super) fn of(
+    comparison: &Comparison,
+    columns: &[&Subject],
     cells: &[Cell],
-    (group, name, unit): (Group, &'a str, Unit),
-) -> Vec<Beside<'a>> {
+    (group, name, unit): (Group, &str, Unit),
+) -> Vec<Option<Beside>> {
     let paper = Paper::eurosys();
     let first = comparison.plan.variants.first().map_or("", String::as_str);
+    // The paper's ratios are of a processor; an emulator's times cannot be held against them.
+    let emulated = comparison.conditions.emulated && unit.depends_on_speed();
     let median = |variant: &str| {
         let mut medians = columns
             .iter()
@@ -37,24 +37,19 @@ pub(super) fn of<'a>(
             });
         medians.next()
     };
-    let mut found: Vec<Beside> = Vec::new();
-    for subject in columns {
-        if found.iter().any(|known| known.variant == subject.variant) {
-            continue;
-        }
+    let find = |subject: &&Subject| {
         let mut figures = paper.of(group, name, unit, &subject.application);
-        let Some(figure) = figures.find(|figure| figure.variant == subject.variant) else {
-            continue;
-        };
+        let figure = figures.find(|figure| figure.variant == subject.variant)?;
         let (relative_to, ratio) = relation(paper, figure, first);
-        found.push(Beside {
-            variant: &subject.variant,
+        Some(Beside {
             says: says(figure, relative_to, ratio, first),
             note: format!("The paper: {}. {}", paper.conditions, figure.difference),
-            expected: ratio.and_then(|ratio| Some(median(relative_to)? * ratio)),
-        });
-    }
-    found
+            expected: ratio
+                .filter(|_| !emulated)
+                .and_then(|ratio| Some(median(relative_to)? * ratio)),
+        })
+    };
+    columns.iter().map(find).collect()
 }
 
 /// A ratio to our first kind of kernel where the paper has it, and otherwise to the one that the

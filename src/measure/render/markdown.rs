@@ -16,13 +16,10 @@ use crate::measure::{Comparison, Group, Outcome, Subject, Unit};
 pub fn markdown(comparison: &Comparison) -> String {
     let mut out = String::new();
     let mut notes = Notes::default();
+    let (subjects, variants) = (words::subjects(comparison), words::variants(comparison));
     paragraph(
         &mut out,
-        &format!("# {}", escape(&words::subjects(comparison))),
-    );
-    paragraph(
-        &mut out,
-        &format!("On {}.", escape(&words::variants(comparison))),
+        &format!("# {} on {}", escape(&subjects), escape(&variants)),
     );
     let mut lines = vec![vec!["condition".to_owned(), String::new()]];
     let conditions = words::conditions(comparison).into_iter();
@@ -78,9 +75,6 @@ fn group_table(out: &mut String, comparison: &Comparison, table: &Table, notes: 
     }
     let mut head = vec!["quantity".to_owned(), "unit".to_owned()];
     head.extend(table.columns.iter().map(|subject| escape(&subject.variant)));
-    if table.has_beside() {
-        head.push("the paper".to_owned());
-    }
     let mut lines = vec![head];
     for (i, row) in table.rows.iter().enumerate() {
         let emulated = if row.emulated { " *(emulated)*" } else { "" };
@@ -90,10 +84,10 @@ fn group_table(out: &mut String, comparison: &Comparison, table: &Table, notes: 
         }
         let mut line = vec![name, row.scale.unit.to_owned()];
         line.extend(row.cells.iter().map(|it| cell(row, it, i == 0, notes)));
-        if table.has_beside() {
-            line.push(beside(row, notes));
-        }
         lines.push(line);
+        if row.has_beside() {
+            lines.push(beside(row, notes));
+        }
     }
     grid(out, &lines, 2);
     if table.is_unsteady() {
@@ -139,16 +133,18 @@ fn value_text(value: &Value, scale: Scale) -> String {
     text
 }
 
-fn beside(row: &Row, notes: &mut Notes) -> String {
-    if row.beside.is_empty() {
-        return "–".to_owned();
-    }
+/// The paper's figures, in a line of their own below ours.
+fn beside(row: &Row, notes: &mut Notes) -> Vec<String> {
     let figures = row.beside.iter().map(|beside| {
-        let mut text = format!("{} {}", escape(beside.variant), escape(&beside.says));
+        let Some(beside) = beside else {
+            return "–".to_owned();
+        };
+        let mut text = escape(&beside.says);
         reference(&mut text, &beside.note, notes);
         text
     });
-    figures.collect::<Vec<_>>().join(", ")
+    let name = format!("*{}*", words::PAPER);
+    [name, String::new()].into_iter().chain(figures).collect()
 }
 
 fn directories(out: &mut String, comparison: &Comparison, application: &str) {

@@ -61,9 +61,11 @@ impl Scale {
             return Vec::new();
         }
         let power = 10.0_f64.powf(raw.log10().floor());
-        let steps = [1.0, 2.0, 5.0, 10.0].map(|step| step * power);
-        let step = steps.into_iter().find(|step| *step >= raw).unwrap_or(raw);
-        let decimals = (-step.log10().floor()).max(0.0) as usize;
+        // The decimals are those that the step needs.
+        let steps = [(1.0, 0), (2.0, 0), (2.5, 1), (5.0, 0), (10.0, 0)];
+        let step = steps.into_iter().find(|(step, _)| step * power >= raw);
+        let (step, more) = step.map_or((raw, 0), |(step, more)| (step * power, more));
+        let decimals = (more - step.log10().floor() as i32).max(0) as usize;
         let numbers = (low / step).ceil() as i64..=(high / step).floor() as i64;
         let values = numbers.map(|number| number as f64 * step);
         values
@@ -211,7 +213,15 @@ mod tests {
             ticks.map(|(_, text)| text).collect::<Vec<_>>()
         };
         assert_eq!(ticks(Unit::Seconds, 0.0, 0.056), ["0", "20", "40"]);
-        assert_eq!(ticks(Unit::PerSecond, 0.0, 1.0), ["0.0", "0.5", "1.0"]);
+        assert_eq!(ticks(Unit::Seconds, 0.0, 0.9), ["0", "250", "500", "750"]);
+        assert_eq!(
+            ticks(Unit::PerSecond, 0.0, 9.0),
+            ["0.0", "2.5", "5.0", "7.5"]
+        );
+        assert_eq!(
+            ticks(Unit::PerSecond, 0.0, 1.0),
+            ["0.00", "0.25", "0.50", "0.75", "1.00"]
+        );
         assert_eq!(ticks(Unit::Options, -300.0, 900.0), ["0", "500"]);
         assert_eq!(ticks(Unit::Options, 0.0, f64::MAX), [""; 0]);
         assert_eq!(ticks(Unit::Options, f64::MIN, f64::MAX), [""; 0]);

@@ -29,8 +29,8 @@ pub(super) struct Row<'a> {
     pub(super) method: Option<&'a str>,
     /// One for each column.
     pub(super) cells: Vec<Cell<'a>>,
-    /// The paper's figures of the same quantity.
-    pub(super) beside: Vec<Beside<'a>>,
+    /// The paper's figures of the same quantity, one for each column.
+    pub(super) beside: Vec<Option<Beside>>,
 }
 
 /// A figure, or why there is none.
@@ -90,10 +90,12 @@ impl<'a> Table<'a> {
         let mut cells = self.rows.iter().flat_map(|row| &row.cells);
         cells.any(|cell| matches!(cell, Cell::Value(value) if value.unsteady))
     }
+}
 
-    /// Whether the paper has a figure of a row.
+impl Row<'_> {
+    /// Whether the paper has a figure of the quantity.
     pub(super) fn has_beside(&self) -> bool {
-        self.rows.iter().any(|row| !row.beside.is_empty())
+        self.beside.iter().any(Option::is_some)
     }
 }
 

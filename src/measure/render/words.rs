@@ -42,14 +42,14 @@ pub(super) fn conditions(comparison: &Comparison) -> Vec<(&'static str, String)>
         line(&c.accelerator)
     };
     let repeated = match plan.repetitions {
-        1 => "once".to_owned(),
-        times => format!("{times} times"),
+        1 => "one boot, and one run of each load".to_owned(),
+        times => format!("{times} boots, and {times} runs of each load"),
     };
     vec![
         ("Date", line(&c.date)),
         (
             "Processor",
-            format!("{} (of {})", line(&c.processor), c.processors),
+            format!("{} × {}", c.processors, line(&c.processor)),
         ),
         ("Memory", format!("{} MiB", c.memory_mib)),
         ("Host", line(&c.host)),
@@ -57,16 +57,13 @@ pub(super) fn conditions(comparison: &Comparison) -> Vec<(&'static str, String)>
         ("Accelerator", accelerator),
         ("Guest kernel", line(&c.kernel)),
         ("Compiler", line(&c.compiler)),
-        (
-            "Repetitions",
-            format!("boots and benchmarks of applications {repeated}"),
-        ),
-        ("Baseline", baseline(comparison)),
+        ("Repetitions", repeated),
+        ("Ratios", ratios(comparison)),
         ("lupine", line(&c.lupine)),
     ]
 }
 
-fn baseline(comparison: &Comparison) -> String {
+fn ratios(comparison: &Comparison) -> String {
     let first = comparison
         .plan
         .variants
@@ -74,11 +71,11 @@ fn baseline(comparison: &Comparison) -> String {
         .map_or("none", String::as_str);
     match &comparison.plan.baseline {
         Some(file) => format!(
-            "ratios are to {}; microvm is configured by {}",
+            "to {}; microvm is configured by {}",
             line(first),
             line(file)
         ),
-        None => format!("ratios are to {}", line(first)),
+        None => format!("to {}", line(first)),
     }
 }
 
@@ -117,6 +114,9 @@ pub(super) const NO_FIGURES: &str = "There are no figures: no kernel was measure
 
 /// What is shown of a quantity that a subject does not have.
 pub(super) const ABSENT: &str = "not measured";
+
+/// The name of the paper's line in a table.
+pub(super) const PAPER: &str = "in the paper";
 
 /// The title of what a kernel is made of.
 pub(super) const DIRECTORIES: &str = "Code and data by directory of the kernel tree";

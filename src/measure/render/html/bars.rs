@@ -6,6 +6,7 @@ use super::emulated_badge;
 use super::foreign::{Foreign, slot};
 use super::plot::{Axis, px};
 use crate::measure::Comparison;
+use crate::measure::render::beside::Beside;
 use crate::measure::render::table::{Cell, Row, Table, Value};
 use crate::measure::render::text::{line, short};
 use crate::measure::render::words;
@@ -34,7 +35,7 @@ pub(super) fn bars(comparison: &Comparison, table: &Table, row: &Row, id: &str) 
         figure.plot {
             figcaption {
                 span.quantity { (Foreign(row.name)) } " "
-                span.unit { (row.scale.unit) }
+                @if !row.name.starts_with(row.scale.unit) { span.unit { (row.scale.unit) } }
                 @if row.emulated { " " (emulated_badge()) }
             }
             svg viewBox={ "0 0 " (px(WIDTH)) " " (px(height)) } role="img"
@@ -59,11 +60,9 @@ pub(super) fn bars(comparison: &Comparison, table: &Table, row: &Row, id: &str) 
                     }
                 }
                 line.zero x1=(px(axis.place(0.0))) x2=(px(axis.place(0.0))) y1="0" y2=(px(bottom)) {}
-                @for (i, subject) in table.columns.iter().enumerate() {
-                    @for beside in row.beside.iter().filter(|b| b.variant == subject.variant) {
-                        @if let Some(expected) = beside.expected {
-                            (diamond(axis.place(expected), PITCH * (i as f64 + 0.5), &beside.says))
-                        }
+                @for (i, beside) in row.beside.iter().enumerate() {
+                    @if let Some((says, place)) = marked(beside.as_ref(), axis) {
+                        (diamond(place, PITCH * (i as f64 + 0.5), says))
                     }
                 }
             }
@@ -77,9 +76,12 @@ fn shown(row: &Row) -> impl Iterator<Item = f64> {
         Cell::Value(value) => Some([value.summary.min, value.summary.max]),
         _ => None,
     });
-    values
-        .flatten()
-        .chain(row.beside.iter().filter_map(|beside| beside.expected))
+    values.flatten().chain(
+        row.beside
+            .iter()
+            .flatten()
+            .filter_map(|beside| beside.expected),
+    )
 }
 
 fn bar(row: &Row, cell: &Cell, axis: Axis) -> Markup {
@@ -135,6 +137,12 @@ fn jitter(number: usize) -> f64 {
         .get(number % 7)
         .copied()
         .unwrap_or_default()
+}
+
+/// What the paper says, and where its ratio would put our figure.
+fn marked(beside: Option<&Beside>, axis: Axis) -> Option<(&str, f64)> {
+    let beside = beside?;
+    Some((&beside.says, axis.place(beside.expected?)))
 }
 
 fn diamond(x: f64, y: f64, says: &str) -> Markup {

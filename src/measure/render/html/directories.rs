@@ -138,8 +138,10 @@ fn table(comparison: &Comparison, found: &Directories, totals: &[f64], scale: Sc
 
 fn share(size: f64, total: f64, scale: Scale) -> Markup {
     html! {
-        b { (scale.number(size)) }
-        @if total > 0.0 { " " span.ratio { (percent(size / total)) } }
+        span.figure {
+            b { (scale.number(size)) }
+            @if total > 0.0 { " " span.ratio { (percent(size / total)) } }
+        }
     }
 }
 

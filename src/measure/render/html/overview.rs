@@ -6,6 +6,7 @@ use super::foreign::{Foreign, slot};
 use super::{emulated_badge, variant_name};
 use crate::measure::render::number::ratio;
 use crate::measure::render::table::{Cell, Row, Table, applications};
+use crate::measure::render::words;
 use crate::measure::{Comparison, Group, quantity};
 
 /// The quantities that are shown, where they were measured.
@@ -64,40 +65,48 @@ fn tiles(comparison: &Comparison, application: &str) -> Vec<Markup> {
     tiles
 }
 
-/// A quantity with its ratios; none without any.
+/// A quantity with its ratios, and what became of kernels without; none without any ratio.
 fn tile(comparison: &Comparison, table: &Table, row: &Row) -> Option<Markup> {
-    let ratios = table
-        .columns
-        .iter()
-        .zip(&row.cells)
-        .filter_map(|(subject, cell)| match cell {
-            Cell::Value(value) => Some((&subject.variant, value.ratio?)),
-            _ => None,
-        });
-    let ratios: Vec<(&String, f64)> = ratios.collect();
-    let largest = ratios
-        .iter()
-        .map(|(_, ratio)| ratio.abs())
-        .fold(1.0, f64::max);
-    (!ratios.is_empty()).then(|| {
-        html! {
-            div.tile {
-                p.quantity { (Foreign(row.name)) @if row.emulated { " " (emulated_badge()) } }
-                dl {
-                    @for (variant, value) in ratios {
-                        dt { (Foreign(variant)) }
+    let ratio_of = |cell: &Cell| match cell {
+        Cell::Value(value) => value.ratio,
+        _ => None,
+    };
+    let ratios = row.cells.iter().filter_map(ratio_of);
+    let largest = ratios.map(f64::abs).reduce(f64::max)?.max(1.0);
+    let first = comparison.plan.variants.first();
+    let columns = table.columns.iter().zip(&row.cells);
+    Some(html! {
+        div.tile {
+            p.quantity { (Foreign(row.name)) @if row.emulated { " " (emulated_badge()) } }
+            dl {
+                @for (subject, cell) in columns.filter(|(s, _)| Some(&s.variant) != first) {
+                    dt { (Foreign(&subject.variant)) }
+                    @if let Some(value) = ratio_of(cell) {
                         dd {
-                            span class={ "meter v" (slot(comparison, variant)) } aria-hidden="true" {
+                            span class={ "meter v" (slot(comparison, &subject.variant)) }
+                                aria-hidden="true" {
                                 i style={ "width:" (percentage(value.abs() / largest)) } {}
                                 u style={ "left:" (percentage(1.0 / largest)) } {}
                             }
                             b { (ratio(value)) }
                         }
+                    } @else {
+                        dd.none { (without(cell)) }
                     }
                 }
             }
         }
     })
+}
+
+/// Why there is no ratio, in a word or two; the table says more.
+fn without(cell: &Cell) -> &'static str {
+    match cell {
+        Cell::Value(_) => "no ratio",
+        Cell::Error(..) => "error",
+        Cell::Failed(_) => "failed",
+        Cell::Absent => words::ABSENT,
+    }
 }
 
 /// A part of a width as CSS writes it.

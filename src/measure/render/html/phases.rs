@@ -136,7 +136,7 @@ fn table(comparison: &Comparison, found: &Phases, scale: Scale) -> Markup {
                             @for phase in row {
                                 td {
                                     @match phase {
-                                        Some(phase) => {
+                                        Some(phase) => span.figure {
                                             b { (scale.number(phase.length)) } " "
                                             span.ratio { "at " (scale.number(phase.begin)) }
                                         }

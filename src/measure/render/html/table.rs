@@ -7,6 +7,7 @@ use super::{emulated_badge, error_text, variant_name};
 use crate::measure::Comparison;
 use crate::measure::render::notes::Notes;
 use crate::measure::render::table::{Cell, Row, Table, Value, reason};
+use crate::measure::render::text::short;
 use crate::measure::render::words;
 
 /// A group's table.
@@ -22,7 +23,7 @@ pub(super) fn table(
     let caption = format!("{} of {application}", table.group.title());
     let rows: Vec<Markup> = (0..)
         .zip(&table.rows)
-        .map(|(i, row)| line(table, row, i, notes))
+        .map(|(i, row)| line(row, i, notes))
         .collect();
     html! {
         div.scroll role="region" tabindex="0" aria-label=(Foreign(&caption)) {
@@ -35,7 +36,6 @@ pub(super) fn table(
                         @for subject in &table.columns {
                             th scope="col" { (variant_name(comparison, &subject.variant)) }
                         }
-                        @if table.has_beside() { th.paper scope="col" { "the paper" } }
                     }
                 }
                 tbody { @for row in &rows { (row) } }
@@ -47,12 +47,12 @@ pub(super) fn table(
     }
 }
 
-fn line(table: &Table, row: &Row, number: usize, notes: &mut Notes) -> Markup {
+fn line(row: &Row, number: usize, notes: &mut Notes) -> Markup {
     let method = row.method.map(|method| reference(method, notes));
     let cells: Vec<Markup> = row
         .cells
         .iter()
-        .map(|it| cell(table, row, it, number == 0, notes))
+        .map(|it| cell(row, it, number == 0, notes))
         .collect();
     html! {
         tr {
@@ -62,13 +62,13 @@ fn line(table: &Table, row: &Row, number: usize, notes: &mut Notes) -> Markup {
             }
             td.left.unit { (row.scale.unit) }
             @for cell in &cells { (cell) }
-            @if table.has_beside() { td.paper { (beside(row, notes)) } }
         }
+        @if row.has_beside() { (beside(row, notes)) }
     }
 }
 
-/// A cell; a failed subject has one for all rows, which stands in the `first`.
-fn cell(table: &Table, row: &Row, cell: &Cell, first: bool, notes: &mut Notes) -> Markup {
+/// A cell; the `first` of a failed subject says why, in short: the whole error stands above.
+fn cell(row: &Row, cell: &Cell, first: bool, notes: &mut Notes) -> Markup {
     match cell {
         Cell::Value(value) => {
             let method = own_method(row, &value.figure.method, notes);
@@ -79,9 +79,9 @@ fn cell(table: &Table, row: &Row, cell: &Cell, first: bool, notes: &mut Notes) -
             html! { td.bad { span.mark { "error" } (method) (error_text(error)) } }
         }
         Cell::Failed(error) if first => html! {
-            td.bad rowspan=(table.rows.len()) { span.mark { "failed" } (error_text(error)) }
+            td.bad { span.mark { "failed" } div.error { (short(error, 120)) } }
         },
-        Cell::Failed(_) => html! {},
+        Cell::Failed(_) => html! { td { span.mark { "failed" } } },
         Cell::Absent => html! { td.absent { (words::ABSENT) } },
     }
 }
@@ -103,22 +103,25 @@ fn figure(row: &Row, value: &Value) -> Markup {
     }
 }
 
+/// The paper's figures, in a line of their own below ours.
 fn beside(row: &Row, notes: &mut Notes) -> Markup {
-    let figures: Vec<Markup> = row
+    let cells: Vec<Markup> = row
         .beside
         .iter()
-        .map(|beside| {
-            let note = reference(&beside.note, notes);
-            html! {
-                span.figure {
-                    span.who { (Foreign(beside.variant)) } " " (Foreign(&beside.says)) (note)
-                }
+        .map(|beside| match beside {
+            Some(beside) => {
+                let note = reference(&beside.note, notes);
+                html! { td { (Foreign(&beside.says)) (note) } }
             }
+            None => html! { td { "–" } },
         })
         .collect();
     html! {
-        @if figures.is_empty() { "–" }
-        @for figure in &figures { (figure) " " }
+        tr.paper {
+            th.left scope="row" { (words::PAPER) }
+            td {}
+            @for cell in &cells { (cell) }
+        }
     }
 }
 
