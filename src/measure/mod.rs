@@ -11,12 +11,11 @@ mod compare;
 mod conditions;
 mod load;
 mod memory;
-
 mod operations;
 mod options;
+mod paper;
 pub mod quantity;
 pub mod render;
-
 mod report;
 mod sample;
 mod size;
@@ -30,6 +29,7 @@ pub use load::{LoadError, load};
 pub use memory::memory;
 pub use operations::operations;
 pub use options::options;
+pub use paper::{Paper, PaperError, PaperFigure};
 pub use report::{
     Comparison, Conditions, FORMAT, Figure, Group, Measures, Outcome, Phase, Plan, Subject,
 };
