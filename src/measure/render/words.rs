@@ -110,7 +110,7 @@ pub(super) fn unsteady(comparison: &Comparison) -> String {
 }
 
 /// What is shown in place of a table without rows.
-pub(super) const NO_FIGURES: &str = "There are no figures: no kernel was measured.";
+pub(super) const NO_FIGURES: &str = "There are no figures of this group.";
 
 /// What is shown of a quantity that a subject does not have.
 pub(super) const ABSENT: &str = "not measured";
