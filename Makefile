@@ -9,7 +9,7 @@ KERNEL_PACKAGES := binutils bc bison flex libelf-dev libssl-dev perl xz-utils li
 RUN_PACKAGES := qemu-system-x86 mmdebstrap util-linux
 DEMO_PACKAGES := $(BUILD_PACKAGES) $(KERNEL_PACKAGES) $(RUN_PACKAGES)
 TEST_PACKAGES := $(DEMO_PACKAGES) e2fsprogs genext2fs busybox-static musl musl-dev musl-tools \
-	skopeo umoci patch git elfutils strace gdb attr zstd python3 python3-pytest cpio graphviz chromium
+	apache2-utils redis-tools skopeo umoci patch git elfutils strace gdb attr zstd python3 python3-pytest cpio graphviz chromium
 # What only the slow tests use: another compiler, strange programs.
 TEST_ALL_PACKAGES := clang lld llvm stress-ng
 # Not in every release of Debian: its tests are skipped where it is missing.

@@ -263,6 +263,7 @@ fn group_of(name: &str) -> Group {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::process::{Cancel, Task};
     use proptest::prelude::*;
 
     #[test]
@@ -322,6 +323,55 @@ mod tests {
         assert_eq!(figures[1].error.as_deref(), Some("no"));
         assert_eq!(figures[2].samples, [200.0, 200.0]);
         assert!(figures.iter().all(|f| f.unit == Unit::Instructions));
+    }
+
+    #[test]
+    fn the_program_measures_this_machine() {
+        let folder = tempfile::tempdir().unwrap();
+        let written = folder.path().join("written");
+        let program = folder.path().join("bench");
+        fs::write(&written, BENCH).unwrap();
+        // Written by another process, lest a test's child keeps it open for writing.
+        Task::new("cp")
+            .args([&written, &program])
+            .run_checked(&Cancel::new())
+            .unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        let output = Task::new(&program).run_checked(&Cancel::new()).unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.ends_with(&format!("{DONE}\n")), "{text}");
+        let answers: Vec<(String, Answer)> = text.lines().filter_map(parse).collect();
+        assert_eq!(answers.len() + 1, text.lines().count(), "{text}");
+        let figures = figures_of(&answers, Way::Own, Accel::Kvm);
+        for name in [
+            quantity::NULL_CALL,
+            quantity::READ,
+            quantity::WRITE,
+            quantity::STAT,
+            quantity::OPEN_CLOSE,
+            quantity::SIGNAL_INSTALL,
+            quantity::SIGNAL_DELIVERY,
+            quantity::PAGE_FAULT,
+            quantity::FUTEX,
+            quantity::FORK_EXIT,
+            quantity::FORK_EXEC,
+            quantity::FORK_SHELL,
+            quantity::PIPE,
+            quantity::UNIX_SOCKET,
+            "pipe latency between threads",
+            "null call beside 16 sleeping processes",
+        ] {
+            let figure = figures.iter().find(|figure| figure.name == name);
+            let figure = figure.unwrap_or_else(|| panic!("{name} in {text}"));
+            assert!(
+                figure.samples.len() > 1 && figure.error.is_none(),
+                "{figure:?}"
+            );
+            assert!(
+                figure.samples.iter().all(|&sample| sample > 0.0),
+                "{figure:?}"
+            );
+        }
     }
 
     proptest! {
