@@ -30,7 +30,7 @@ fn plan(groups: &[Group]) -> Plan {
         applications: vec!["hello".to_owned()],
         variants: variants.iter().map(|v| v.name().to_owned()).collect(),
         groups: groups.to_vec(),
-        repetitions: 2,
+        repetitions: 1,
         spread_limit: 0.1,
         baseline: None,
         kernel_source: None,
@@ -72,7 +72,7 @@ fn a_kernel_is_measured_from_its_options_to_its_calls() {
     .unwrap();
     assert_eq!(kept.len(), plan.variants.len());
     let read: Comparison = serde_json::from_slice(kept.last().unwrap()).unwrap();
-    assert_eq!(read, found, "a comparison reads back as it was");
+    assert!(read == found, "a comparison reads back as it was");
 
     let of = |group, name| median(&found, Variant::Lupine, group, name);
     let (all, with_prompt) = (
@@ -92,7 +92,7 @@ fn a_kernel_is_measured_from_its_options_to_its_calls() {
     let sections = of(Group::Size, quantity::TEXT_AND_DATA);
     assert!(of(Group::Size, quantity::COMPRESSED) < sections);
     let Outcome::Measured(measures) = &found.subjects.last().unwrap().outcome else {
-        panic!("{:?}", found.subjects)
+        panic!("nothing was measured")
     };
     // The link adds tables that no object has; nothing else is unaccounted for.
     let parts: u64 = measures.parts.iter().map(|p| p.text + p.data).sum();
@@ -126,7 +126,7 @@ fn a_kernel_is_measured_from_its_options_to_its_calls() {
     // What is known is not measured again; what another plan asked for is.
     let begin = std::time::Instant::now();
     let again = compare(&lupine, &plan, &[hello()], Some(found.clone()), |_| Ok(())).unwrap();
-    assert_eq!(again.subjects, found.subjects);
+    assert!(again.subjects == found.subjects);
     assert!(begin.elapsed().as_secs() < 5);
 }
 
@@ -169,7 +169,7 @@ fn a_server_is_measured_under_load() {
         let subject = found.subjects.first().unwrap();
         let figure = subject.figure(Group::Application, name);
         let figure = figure.unwrap_or_else(|| panic!("{subject:?}"));
-        assert_eq!(figure.samples.len(), 2, "{figure:?}");
+        assert_eq!(figure.samples.len(), 1, "{figure:?}");
         assert!(figure.samples.iter().all(|&rate| rate > 1.0), "{figure:?}");
         assert!(found.is_emulated(figure) == found.conditions.emulated);
     }
@@ -212,7 +212,7 @@ fn what_does_not_run_stands_in_the_comparison() {
     let found = compare(&lupine, &plan, &[broken], None, |_| Ok(())).unwrap();
     for subject in &found.subjects {
         let Outcome::Failed(error) = &subject.outcome else {
-            panic!("{subject:?}")
+            panic!("it ran")
         };
         assert!(error.contains("/not-there"), "{error}");
     }

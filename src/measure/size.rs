@@ -39,7 +39,7 @@ pub fn size(vmlinux: &Path, bzimage: &Path) -> io::Result<Vec<Figure>> {
         ),
         figure(
             quantity::TEXT_AND_DATA,
-            "vmlinux's sections with contents, without padding: runs of a page and more of one byte are not counted, for the text is filled up to 2 MiB",
+            "vmlinux's sections with contents, without padding: runs of 512 KiB and more of one byte are not counted, for the text is filled up to multiples of 2 MiB",
             sections.unpadded(),
         ),
         figure(
@@ -55,8 +55,8 @@ pub fn size(vmlinux: &Path, bzimage: &Path) -> io::Result<Vec<Figure>> {
     ])
 }
 
-/// A run of one byte that is longer is padding.
-const PAGE: usize = 4096;
+/// A run of one byte of this length is padding; tables of zeros are shorter.
+const PADDING: usize = 512 << 10;
 
 /// What of an ELF file is loaded.
 struct Sections {
@@ -90,7 +90,7 @@ impl Sections {
     /// Bytes without long runs of one byte.
     fn unpadded(&self) -> u64 {
         let runs = self.bytes.chunk_by(|a, b| a == b);
-        let kept = runs.map(<[u8]>::len).filter(|&length| length < PAGE);
+        let kept = runs.map(<[u8]>::len).filter(|&length| length < PADDING);
         kept.sum::<usize>() as u64
     }
 
@@ -143,10 +143,10 @@ mod tests {
     #[test]
     fn long_runs_are_padding() {
         let mut bytes = vec![1; 100];
-        bytes.extend([0xcc; PAGE]);
-        bytes.extend([0; PAGE - 1]);
+        bytes.extend(vec![0xcc; PADDING]);
+        bytes.extend(vec![0; PADDING - 1]);
         let sections = Sections { bytes, zeros: 0 };
-        assert_eq!(sections.unpadded(), 100 + PAGE as u64 - 1);
+        assert_eq!(sections.unpadded(), 100 + PADDING as u64 - 1);
     }
 
     #[test]
