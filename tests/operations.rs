@@ -25,8 +25,8 @@ const EXACT: [&str; 5] = [
     quantity::FUTEX,
 ];
 
-/// How far two runs may be apart otherwise: where memory is, and when the timer ticks, differs.
-const APART: f64 = 0.03;
+/// How far two runs may be apart otherwise: the timer ticks within other samples.
+const APART: f64 = 0.01;
 
 fn median(figures: &[Figure], name: &str) -> f64 {
     let figure = figures.iter().find(|figure| figure.name == name);
