@@ -16,6 +16,7 @@ use crate::kernel::source::KernelSource;
 use crate::kernel::toolchain::Toolchain;
 use crate::process::{Cancel, Cancelled, ProcessError, Stream, Task};
 use crate::progress::{Progress, Unit};
+use crate::vmm::KernelFile;
 
 /// A finished kernel in the cache.
 #[derive(Clone, Debug, Serialize)]
@@ -33,10 +34,19 @@ impl Kernel {
         self.directory.join("bzImage")
     }
 
-    /// The ELF image with symbols; Firecracker starts it, too.
+    /// The ELF image with symbols; Firecracker and Cloud Hypervisor start it.
     #[must_use]
     pub fn vmlinux(&self) -> PathBuf {
         self.directory.join("vmlinux")
+    }
+
+    /// Its file of this kind.
+    #[must_use]
+    pub fn file(&self, file: KernelFile) -> PathBuf {
+        match file {
+            KernelFile::BzImage => self.bzimage(),
+            KernelFile::Vmlinux => self.vmlinux(),
+        }
     }
 
     /// The configuration that it was built from.

@@ -16,7 +16,10 @@ struct Ran {
 }
 
 pub(super) fn execute(session: &Session<'_>, args: &Run) -> Result<(), Failure> {
-    let lupine = session.lupine_for(&args.kernel)?;
+    let mut lupine = session.lupine_for(&args.kernel)?;
+    if let Some(tap) = &args.tap {
+        lupine = lupine.with_tap(tap);
+    }
     let mut manifest = session.manifest(&args.image)?;
     if let Some(memory) = args.memory {
         manifest.machine.memory_mib = memory;
@@ -38,6 +41,7 @@ pub(super) fn execute(session: &Session<'_>, args: &Run) -> Result<(), Failure> 
     let rootfs = lupine.rootfs(&image, args.kernel.variant)?;
     let mut forwards = args.publish.clone();
     if let Some(port) = manifest.health_port()
+        && args.tap.is_none()
         && !forwards.iter().any(|(_, guest)| *guest == port)
     {
         forwards.push((lupine::free_port().map_err(lupine::Error::from)?, port));
@@ -79,6 +83,12 @@ pub(super) fn execute(session: &Session<'_>, args: &Run) -> Result<(), Failure> 
             complain(&format!(
                 "127.0.0.1:{host} leads to the guest's port {port}"
             ));
+        }
+        for address in manifest.machine.ports.iter().filter_map(|&port| {
+            let address = guest.vm().host_port(port);
+            address.filter(|_| args.tap.is_some())
+        }) {
+            complain(&format!("the guest answers at {address}"));
         }
     }
     let exit = if args.check {
