@@ -151,23 +151,15 @@ impl Lupine {
         Ok(())
     }
 
-    /// Asks for the tools of the whole path at once, to be told of a missing
-    /// one before minutes have gone into the first stages. Each stage asks for
-    /// its own all the same.
+    /// Whether an application can be run here, to be told before anything is
+    /// built; [`boot`](Lupine::boot) asks all the same.
     ///
     /// # Errors
-    /// Tools are not installed; the error has the line that installs them. Or
-    /// as [`check_vmm`](Lupine::check_vmm), or the application needs a network
+    /// As [`check_vmm`](Lupine::check_vmm); or the application needs a network
     /// that the virtual machine monitor does not give it, or the tap device is
     /// not there.
-    pub fn require_tools(
-        &self,
-        manifest: &Manifest,
-        kernel_source: Option<&Path>,
-    ) -> Result<(), Error> {
-        if self.vmm != Vmm::Qemu {
-            self.check_vmm()?;
-        }
+    pub fn check_run(&self, manifest: &Manifest) -> Result<(), Error> {
+        self.check_vmm()?;
         if let Some(tap) = &self.tap {
             vmm::check_tap(tap)?;
         }
@@ -175,6 +167,20 @@ impl Lupine {
         if !manifest.machine.ports.is_empty() && !is_connected {
             return Err(VmError::NoUserNetwork { vmm: self.vmm }.into());
         }
+        Ok(())
+    }
+
+    /// Asks for the tools of the whole path at once, to be told of a missing
+    /// one before minutes have gone into the first stages. Each stage asks for
+    /// its own all the same.
+    ///
+    /// # Errors
+    /// Tools are not installed; the error has the line that installs them.
+    pub fn require_tools(
+        &self,
+        manifest: &Manifest,
+        kernel_source: Option<&Path>,
+    ) -> Result<(), Error> {
         let has_source = kernel_source.is_some() || source::packaged().is_ok();
         Toolchain::require(self.compiler, has_source)?;
         let mut purposes = Vec::new();

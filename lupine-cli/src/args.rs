@@ -33,7 +33,8 @@ const EXIT_STATUSES: &str = "Exit status:
   1    the application or its guest failed, or the answer is no: a check found problems
   2    the command line is wrong
   3    the input is wrong: image, manifest, kernel source, configuration
-  4    this machine lacks something: a tool, disk space, a free port
+  4    this machine lacks something: a tool, a virtual machine monitor or KVM for it, disk space,
+       a free port
   130  cancelled";
 
 /// Options that every command takes.

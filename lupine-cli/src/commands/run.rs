@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use lupine::vmm::GuestExit;
+use lupine::vmm::{GuestExit, Vmm};
 use serde::Serialize;
 
 use super::{Failure, Session, complain};
@@ -28,6 +28,10 @@ pub(super) fn execute(session: &Session<'_>, args: &Run) -> Result<(), Failure> 
         if !manifest.machine.ports.contains(guest) {
             manifest.machine.ports.push(*guest);
         }
+    }
+    // QEMU is among the tools, and named with all that is missing.
+    if args.kernel.vmm != Vmm::Qemu || args.tap.is_some() {
+        lupine.check_run(&manifest)?;
     }
     lupine.require_tools(&manifest, args.kernel.kernel_src.as_deref())?;
     let image = lupine.image(&manifest)?;
