@@ -6,7 +6,7 @@
 //! boots a machine gives it copies of drives to be discarded. It boots a guest again that resets
 //! its machine.
 //!
-//! `image_type` came with version 51: without it that version refuses writes to a raw image's
+//! `image_type` is in version 51.1: without it that version refuses writes to a raw image's
 //! first sector, where ext2 may have its superblock, and later ones refuse the image.
 
 use std::ffi::OsString;

@@ -13,8 +13,9 @@ use super::machine::{Accel, DriveMode, Machine};
 use super::monitor::Vmm;
 use super::{cloud_hypervisor, firecracker, qemu};
 
-/// Where Linux lists its network devices.
-const NETWORK_DEVICES: &str = "/sys/class/net";
+/// Where Linux lists the network devices of this process's namespace: `NAME:` and counters, one a
+/// line after two lines of headings.
+const NETWORK_DEVICES: &str = "/proc/self/net/dev";
 
 /// A program to start, and what lives as long as it.
 #[derive(Debug)]
@@ -52,8 +53,12 @@ pub(super) fn check(machine: &Machine, accel: Accel) -> Result<(), VmError> {
 /// # Errors
 /// [`VmError::NoTap`].
 pub fn check_tap(name: &str) -> Result<(), VmError> {
-    let is_name = !name.is_empty() && !name.contains('/') && !name.starts_with('.');
-    if is_name && Path::new(NETWORK_DEVICES).join(name).exists() {
+    let devices = fs::read_to_string(NETWORK_DEVICES).unwrap_or_default();
+    let mut names = devices.lines().skip(2).filter_map(|line| {
+        let (device, _) = line.split_once(':')?;
+        Some(device.trim())
+    });
+    if names.any(|device| device == name) {
         return Ok(());
     }
     Err(VmError::NoTap { name: name.into() })

@@ -5,6 +5,7 @@
 //! KVM and TCG by booting something, and a [`Vm`] is the machine while it runs: its console, its
 //! [readiness](HealthCheck), its end. Dropping the [`Vm`] ends the machine.
 
+mod attempts;
 pub mod cloud_hypervisor;
 pub mod console;
 pub mod error;

@@ -4,11 +4,9 @@ use std::fs::File;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
 use std::process::ExitStatus;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
+use super::attempts::Attempts;
 use super::console::{Console, GuestExit, Trouble, find};
 use super::error::VmError;
 use super::health::{HealthCheck, Probe};
@@ -26,9 +24,6 @@ const LINGER: Duration = Duration::from_secs(20);
 
 /// How long a program has to end after it was asked to.
 const GRACE: Duration = Duration::from_secs(5);
-
-/// How long one step of a health check over the network may take.
-const ATTEMPT: Duration = Duration::from_secs(2);
 
 /// How much of the VMM's own messages is kept, in bytes.
 const COMPLAINTS: usize = 4096;
@@ -331,70 +326,6 @@ impl Vm {
                 Err(VmError::Vmm { status, tail })
             }
         }
-    }
-}
-
-/// A health check over the network, tried again and again on a thread of its own.
-struct Attempts {
-    shared: Arc<Shared>,
-}
-
-#[derive(Default)]
-struct Shared {
-    succeeded: AtomicBool,
-    abandoned: AtomicBool,
-    last: Mutex<String>,
-}
-
-impl Attempts {
-    fn begin(check: &HealthCheck, host: SocketAddrV4) -> Self {
-        let shared = Arc::new(Shared::default());
-        let (theirs, check) = (Arc::clone(&shared), check.clone());
-        let spawned = thread::Builder::new()
-            .name("lupine-health".into())
-            .spawn(move || {
-                while !theirs.abandoned.load(Ordering::Relaxed) {
-                    match check.probe.attempt(host, ATTEMPT) {
-                        Ok(()) => {
-                            theirs.succeeded.store(true, Ordering::Release);
-                            return;
-                        }
-                        Err(why) => {
-                            *theirs.last.lock().unwrap_or_else(PoisonError::into_inner) = why;
-                        }
-                    }
-                    thread::sleep(check.interval);
-                }
-            });
-        if let Err(error) = spawned {
-            *shared.last.lock().unwrap_or_else(PoisonError::into_inner) =
-                format!("was not tried: {error}");
-        }
-        Self { shared }
-    }
-
-    fn succeeded(&self) -> bool {
-        self.shared.succeeded.load(Ordering::Acquire)
-    }
-
-    fn last(&self) -> String {
-        let last = self
-            .shared
-            .last
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        if last.is_empty() {
-            "got no answer".to_owned()
-        } else {
-            last
-        }
-    }
-}
-
-impl Drop for Attempts {
-    fn drop(&mut self) {
-        self.shared.abandoned.store(true, Ordering::Relaxed);
     }
 }
 
