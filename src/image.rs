@@ -15,7 +15,6 @@ use crate::cache::Cache;
 use crate::debian;
 use crate::digest::{Digest, DigestBuilder};
 use crate::error::Error;
-use crate::guest::init::HELLO;
 use crate::guest::{self, InitConfig, Step, User};
 use crate::manifest::{ImageSource, Manifest, Tmpfs};
 use crate::needs::{AnalysisError, Entry, Files, FilesError};
@@ -56,9 +55,6 @@ pub struct AppImage {
     key: Digest,
 }
 
-/// Where the greeter stands in its image.
-const HELLO_PATH: &str = "/hello";
-
 /// The largest file that analysis reads; a program or library beyond it is
 /// none that we could say anything about.
 pub(crate) const LARGEST_FILE: u64 = 1 << 30;
@@ -77,7 +73,7 @@ impl AppImage {
     ) -> Result<AppImage, Error> {
         let packaged;
         let path: Option<&Path> = match &manifest.image {
-            ImageSource::Hello => None,
+            ImageSource::Hello | ImageSource::Bench => None,
             ImageSource::Path(path) => Some(path),
             ImageSource::Debian { suite, packages } => {
                 packaged = debian::image(suite, packages, cache, cancel, progress)?;
@@ -106,7 +102,10 @@ impl AppImage {
         complete(&mut manifest, &config);
         let content = match &source {
             Some(image) => image.digest().map_err(ImageError::from)?,
-            None => Digest::of(HELLO).as_str().to_owned(),
+            None => {
+                let (_, program) = manifest.image.embedded().unwrap_or_default();
+                Digest::of(program).as_str().to_owned()
+            }
         };
         let written = serde_json::to_vec(&(&manifest.run, &manifest.name)).unwrap_or_default();
         let key = DigestBuilder::new("image-1")
@@ -253,8 +252,8 @@ fn config(manifest: &Manifest, source: Option<&Image>) -> ImageConfig {
     let mut base = source
         .map(|image| image.config().clone())
         .unwrap_or_default();
-    if source.is_none() {
-        base.entrypoint = vec![HELLO_PATH.into()];
+    if let Some((path, _)) = manifest.image.embedded() {
+        base.entrypoint = vec![path.into()];
     }
     base.with(&overrides)
 }
@@ -273,7 +272,9 @@ fn tree(
         }
         None => {
             let mut tree = FileTree::new();
-            put(&mut tree, HELLO_PATH, 0o755, HELLO)?;
+            if let Some((path, program)) = manifest.image.embedded() {
+                put(&mut tree, path, 0o755, program)?;
+            }
             tree
         }
     };

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::guest::init::{BENCH, HELLO};
 use crate::guest::{Setup, Step};
 
 /// An application, as its manifest describes it.
@@ -94,6 +95,20 @@ pub enum ImageSource {
     Path(PathBuf),
     /// The static greeter embedded in this library: no image needed.
     Hello,
+    /// The static benchmark of kernel operations embedded in this library.
+    Bench,
+}
+
+impl ImageSource {
+    /// The program that is the whole image, with its path in it, where it is embedded.
+    #[must_use]
+    pub fn embedded(&self) -> Option<(&'static str, &'static [u8])> {
+        match self {
+            ImageSource::Hello => Some(("/hello", HELLO)),
+            ImageSource::Bench => Some(("/bench", BENCH)),
+            ImageSource::Debian { .. } | ImageSource::Path(_) => None,
+        }
+    }
 }
 
 fn default_suite() -> String {
@@ -376,6 +391,7 @@ pub enum ManifestError {
 }
 
 const BUILTIN: &[(&str, &str)] = &[
+    ("bench", include_str!("data/apps/bench.toml")),
     ("hello", include_str!("data/apps/hello.toml")),
     ("nginx", include_str!("data/apps/nginx.toml")),
     ("redis", include_str!("data/apps/redis.toml")),

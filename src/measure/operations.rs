@@ -3,14 +3,17 @@
 //! It runs on the very kernel of the application, in the application's image, so that nothing is
 //! measured that the application does not have; what its kernel lacks is said.
 
+mod answer;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
+use self::answer::{Answer, parse};
 use super::quantity;
 use super::report::{Figure, Group};
-use super::sample::Unit;
+use super::sample::{Summary, Unit};
 use super::unikernel::Unikernel;
 use crate::error::Error;
 use crate::guest::init::BENCH;
@@ -19,14 +22,14 @@ use crate::pipeline::Lupine;
 use crate::variant::Variant;
 use crate::vmm::{Accel, HealthCheck, Probe, Vm};
 
-/// What the program's lines begin with.
-const MARK: &str = "lupine-bench: ";
-
-/// Its last line.
+/// The program's last line.
 const DONE: &str = "lupine-bench: done";
 
 /// A loop whose length is known, to see what a tick is.
 const LOOP: &str = "hundred instructions";
+
+/// How a context switch is found.
+const SWITCH: &str = "half a round trip of a byte through two pipes between two processes, less the median of the same write and read by one process: what the switch costs";
 
 /// Room for a thousand processes, MiB.
 const MEMORY: u32 = 384;
@@ -53,19 +56,6 @@ impl Way {
             Way::UserMode => ", by an ordinary process",
         }
     }
-}
-
-/// What one line of the program says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Answer {
-    /// Ticks and nanoseconds of each sample of `repeats` operations.
-    Times {
-        repeats: u64,
-        ticks: Vec<u64>,
-        ns: Vec<u64>,
-    },
-    /// Why it was not measured.
-    Skipped(String),
 }
 
 /// Boots the benchmark program on the kernel of `unikernel` and measures the kernel's operations:
@@ -138,10 +128,10 @@ fn manifest(application: &Manifest, folder: &Path, way: Way) -> Result<Manifest,
     fs::write(&program, BENCH)?;
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
     let mut manifest = application.clone();
-    match manifest.image {
+    match manifest.image.embedded() {
         // An embedded program has no files to put something on.
-        ImageSource::Hello => manifest.image = ImageSource::Path(folder.to_owned()),
-        _ => manifest.run.overlays.push(folder.to_owned()),
+        Some(_) => manifest.image = ImageSource::Path(folder.to_owned()),
+        None => manifest.run.overlays.push(folder.to_owned()),
     }
     manifest.run.entrypoint = Some(vec!["/bench".to_owned()]);
     manifest.run.command = None;
@@ -152,23 +142,6 @@ fn manifest(application: &Manifest, folder: &Path, way: Way) -> Result<Manifest,
     manifest.machine.ports.clear();
     manifest.health = None;
     Ok(manifest)
-}
-
-/// One line of the program; `None` for what others print.
-fn parse(line: &str) -> Option<(String, Answer)> {
-    let line = line.strip_prefix(MARK)?;
-    if let Some((name, reason)) = line.split_once(": skipped: ") {
-        return Some((name.to_owned(), Answer::Skipped(reason.to_owned())));
-    }
-    let (name, values) = line.split_once(": repeats=")?;
-    let (repeats, values) = values.split_once(" ticks=")?;
-    let (ticks, ns) = values.split_once(" ns=")?;
-    let list = |text: &str| -> Option<Vec<u64>> {
-        text.trim().split(',').map(|n| n.parse().ok()).collect()
-    };
-    let (ticks, ns) = (list(ticks)?, list(ns)?);
-    let repeats = repeats.parse().ok().filter(|&repeats| repeats > 0)?;
-    (ticks.len() == ns.len()).then(|| (name.to_owned(), Answer::Times { repeats, ticks, ns }))
 }
 
 fn figures_of(answers: &[(String, Answer)], way: Way, accel: Accel) -> Vec<Figure> {
@@ -219,22 +192,26 @@ fn figures_of(answers: &[(String, Answer)], way: Way, accel: Accel) -> Vec<Figur
         .filter(|(name, _)| name != LOOP && name != quantity::PIPE_TO_ITSELF)
         .map(|(name, answer)| figure(name, each(answer), repeated))
         .collect();
-    let of = |name: &str| {
-        let found = answers.iter().find(|(known, _)| known == name);
-        found.map_or(Err("was not measured".to_owned()), |(_, answer)| {
+    let alone = answers
+        .iter()
+        .find(|(name, _)| name == quantity::PIPE_TO_ITSELF)
+        .map_or(Err("was not measured".to_owned()), |(_, answer)| {
             each(answer)
         })
-    };
-    let switch = of(quantity::PIPE).and_then(|trips| {
-        let alone = of(quantity::PIPE_TO_ITSELF)?;
-        let switch = |(trip, alone): (&f64, &f64)| trip / 2.0 - alone;
-        Ok(trips.iter().zip(&alone).map(switch).collect())
-    });
-    figures.push(figure(
-        quantity::CONTEXT_SWITCH,
-        switch,
-        "half a round trip of a byte through two pipes between two processes, less the same write and read by one process: what the switch costs",
-    ));
+        .and_then(|samples| Summary::of(&samples).ok_or("has no samples".to_owned()))
+        .map(|summary| summary.median)
+        .map_err(|error| format!("{} {error}", quantity::PIPE_TO_ITSELF));
+    for (name, answer) in answers {
+        let Some(beside) = name.strip_prefix(quantity::PIPE) else {
+            continue;
+        };
+        let switches = each(answer).and_then(|trips| {
+            let alone = alone.clone()?;
+            Ok(trips.iter().map(|trip| trip / 2.0 - alone).collect())
+        });
+        let name = format!("{}{beside}", quantity::CONTEXT_SWITCH);
+        figures.push(figure(&name, switches, SWITCH));
+    }
     figures
 }
 
@@ -269,36 +246,6 @@ fn group_of(name: &str) -> Group {
 mod tests {
     use super::*;
     use crate::process::{Cancel, Task};
-    use proptest::prelude::*;
-
-    #[test]
-    fn answers_are_read() {
-        let line = "lupine-bench: null call: repeats=1000 ticks=42000,43000 ns=11,12";
-        let (name, answer) = parse(line).unwrap();
-        assert_eq!(name, "null call");
-        assert_eq!(
-            answer,
-            Answer::Times {
-                repeats: 1000,
-                ticks: vec![42000, 43000],
-                ns: vec![11, 12]
-            }
-        );
-        let (name, answer) = parse("lupine-bench: read: skipped: no, errno 38").unwrap();
-        assert_eq!(
-            (name.as_str(), answer),
-            ("read", Answer::Skipped("no, errno 38".into()))
-        );
-        for bad in [
-            "lupine-bench: done",
-            "null call: repeats=1 ticks=1 ns=1",
-            "lupine-bench: a: repeats=0 ticks=1 ns=1",
-            "lupine-bench: a: repeats=1 ticks=1,2 ns=1",
-            "lupine-bench: a: repeats=1 ticks=x ns=1",
-        ] {
-            assert_eq!(parse(bad), None, "{bad}");
-        }
-    }
 
     #[test]
     fn a_switch_is_what_two_processes_cost_more_than_one() {
@@ -331,6 +278,15 @@ mod tests {
     }
 
     #[test]
+    fn calls_of_the_program_can_go_through_the_gate() {
+        let gate = lupine_kml::rewrite::Gate::Runtime;
+        let options = lupine_kml::rewrite::Options { gate };
+        let made = lupine_kml::rewrite::rewrite_bytes(BENCH, &options).unwrap();
+        // One for all calls, and the return from a signal's handler.
+        assert_eq!((made.report.rewritten, made.report.native), (2, 0));
+    }
+
+    #[test]
     fn the_program_measures_this_machine() {
         let folder = tempfile::tempdir().unwrap();
         let written = folder.path().join("written");
@@ -358,6 +314,7 @@ mod tests {
             quantity::SIGNAL_DELIVERY,
             quantity::PAGE_FAULT,
             quantity::FUTEX,
+            quantity::FUTEX_HANDOVER,
             quantity::FORK_EXIT,
             quantity::FORK_EXEC,
             quantity::FORK_SHELL,
@@ -365,6 +322,8 @@ mod tests {
             quantity::UNIX_SOCKET,
             "pipe latency between threads",
             "null call beside 16 sleeping processes",
+            "fork and exit beside 1024 sleeping processes",
+            "context switch 2p/0K between threads",
         ] {
             let figure = figures.iter().find(|figure| figure.name == name);
             let figure = figure.unwrap_or_else(|| panic!("{name} in {text}"));
@@ -376,13 +335,6 @@ mod tests {
                 figure.samples.iter().all(|&sample| sample > 0.0),
                 "{figure:?}"
             );
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn no_line_is_a_panic(line in "(lupine-bench: )?.{0,40}(: repeats=|: skipped: )?[0-9a-z ,=]{0,40}") {
-            let _ = parse(&line);
         }
     }
 }

@@ -68,8 +68,10 @@ pub const FORK_EXEC: &str = "fork and exec";
 pub const FORK_SHELL: &str = "fork and sh";
 /// A page touched for the first time.
 pub const PAGE_FAULT: &str = "page fault";
-/// A thread woken through a futex.
+/// A wake of a futex that nobody waits for.
 pub const FUTEX: &str = "futex";
+/// A turn given to a thread and back through a futex.
+pub const FUTEX_HANDOVER: &str = "futex handover";
 
 /// GETs of redis.
 pub const REDIS_GET: &str = "GET requests";
@@ -117,6 +119,7 @@ pub(super) const ALL: &[(Group, &[&str])] = &[
             FORK_SHELL,
             PAGE_FAULT,
             FUTEX,
+            FUTEX_HANDOVER,
         ],
     ),
     (

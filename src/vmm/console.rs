@@ -302,6 +302,17 @@ mod tests {
     }
 
     #[test]
+    fn the_ticks_at_the_start_are_read() {
+        assert_eq!(console("lupine-init: started\n").start_ticks(), None);
+        let said = console("lupine-init: ticks=743186393\r\nlupine-init: started\n");
+        assert_eq!(said.start_ticks(), Some(743_186_393));
+        for bad in ["", "-1", "1 2", "18446744073709551616"] {
+            let said = console(&format!("lupine-init: ticks={bad}\n"));
+            assert_eq!(said.start_ticks(), None, "{bad}");
+        }
+    }
+
+    #[test]
     fn a_marker_in_the_middle_of_a_line_leaves_the_line_whole() {
         let text = "Linux\r\nhello wolupine-init: started\nrld\n\nlupine-init: exit status=3\n";
         let (mut console, mut lines) = (Console::new(), Vec::new());

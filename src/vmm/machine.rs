@@ -42,7 +42,8 @@ pub struct Machine {
     /// errors do.
     pub kernel_log: bool,
     /// Whether guest instructions are counted: the guest's clocks then advance by a nanosecond an
-    /// instruction, whatever the host's do. Only emulation can, and gets slower by it.
+    /// instruction, whatever the host's do, and leap where it sleeps. Only emulation can, and gets
+    /// slower by it; with KVM it has no effect.
     #[serde(default)]
     pub instructions: bool,
     /// Further parameters at the end of the kernel command line.
@@ -257,6 +258,19 @@ mod tests {
         assert_eq!(machine.host_port(81), "10.0.2.15:81".parse().ok());
         let [_, address, _] = Machine::tap_commands("tap0");
         assert!(address.contains(&Machine::guest_interface().gateway.unwrap().to_string()));
+    }
+
+    #[test]
+    fn a_machine_saved_before_instructions_were_counted_is_read() {
+        let machine = Machine::new("/k", "/r");
+        let mut json = serde_json::to_value(&machine).unwrap();
+        assert!(
+            json.as_object_mut()
+                .unwrap()
+                .remove("instructions")
+                .is_some()
+        );
+        assert_eq!(serde_json::from_value::<Machine>(json).unwrap(), machine);
     }
 
     #[test]

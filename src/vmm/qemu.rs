@@ -135,6 +135,18 @@ mod tests {
     }
 
     #[test]
+    fn only_an_emulated_machine_counts_instructions() {
+        let mut machine = Machine::new("/k/bzImage", "/i/root.ext2");
+        let plain = [Accel::Tcg, Accel::Kvm].map(|accel| lines(&machine, accel));
+        machine.instructions = true;
+        let counting = [Accel::Tcg, Accel::Kvm].map(|accel| lines(&machine, accel));
+        assert_eq!(counting[1], plain[1]);
+        let option = "-icount\nshift=0,sleep=off\n";
+        assert_eq!(counting[0].replacen(option, "", 1), plain[0]);
+        assert_ne!(counting[0], plain[0]);
+    }
+
+    #[test]
     fn a_machine_with_everything() {
         let mut machine = Machine::new("/k/bzImage", "/i/a,b.ext2").forward(8080, 80);
         machine.drives.push(Drive {

@@ -2,6 +2,7 @@
 /*
  * What init says on the console, each marker on a line of its own, for the program that watches:
  *   lupine-init: kernel mode
+ *   lupine-init: ticks=N
  *   lupine-init: started
  *   lupine-init: calls gate N syscall N ring3 N
  *   lupine-init: exit status=N

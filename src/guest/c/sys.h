@@ -24,6 +24,7 @@ enum {
 	SYS_read = 0, SYS_write = 1, SYS_open = 2, SYS_close = 3, SYS_stat = 4, SYS_fstat = 5,
 	SYS_mmap = 9, SYS_munmap = 11, SYS_rt_sigaction = 13,
 	SYS_rt_sigprocmask = 14, SYS_ioctl = 16, SYS_access = 21, SYS_dup2 = 33, SYS_pause = 34,
+	SYS_nanosleep = 35,
 	SYS_getpid = 39, SYS_socket = 41, SYS_accept = 43, SYS_shutdown = 48, SYS_bind = 49,
 	SYS_listen = 50, SYS_socketpair = 53,
 	SYS_setsockopt = 54, SYS_clone = 56, SYS_fork = 57, SYS_execve = 59, SYS_exit = 60, SYS_wait4 = 61,
