@@ -121,7 +121,14 @@ impl Error {
                 | VmError::Port { .. }
                 | VmError::Vmm { .. }
                 | VmError::Process(_)
+                | VmError::NotInstalled { .. }
+                | VmError::NeedsKvm { .. }
+                | VmError::NoUserNetwork { .. }
+                | VmError::NoTap { .. }
+                | VmError::Copy { .. }
+                | VmError::Prepare { .. }
                 | VmError::File { .. } => Blame::Host,
+                VmError::Unsupported { .. } | VmError::TapForwards { .. } => Blame::Input,
                 _ => Blame::Guest,
             },
             Error::Cache(_) | Error::Toolchain(_) | Error::Missing(_) | Error::Debian(_) => {
@@ -139,6 +146,7 @@ impl Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vmm::Vmm;
 
     #[test]
     fn the_blame_decides_the_exit_status() {
@@ -147,6 +155,16 @@ mod tests {
             Blame::Input
         );
         assert_eq!(Error::Cache(CacheError::NoHome).blame(), Blame::Host);
+        let vmm = Vmm::Firecracker;
+        assert_eq!(
+            Error::from(VmError::NotInstalled { vmm }).blame(),
+            Blame::Host
+        );
+        let what = "boot this".to_owned();
+        assert_eq!(
+            Error::from(VmError::Unsupported { vmm, what }).blame(),
+            Blame::Input
+        );
     }
 
     #[test]

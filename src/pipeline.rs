@@ -24,7 +24,8 @@ use crate::progress::{Progress, Silent};
 use crate::rootfs::Rootfs;
 use crate::variant::Variant;
 use crate::vmm::{
-    self, CallCounts, GuestExit, HealthCheck, Machine, Probe, Readiness, Response, Vm, VmError,
+    self, Accel, CallCounts, GuestExit, HealthCheck, Machine, Probe, Readiness, Response, Vm,
+    VmError, Vmm,
 };
 
 /// The pipeline: each method is a stage, and takes what the stages before it
@@ -34,10 +35,13 @@ pub struct Lupine {
     cancel: Cancel,
     progress: Box<dyn Progress>,
     compiler: Compiler,
+    vmm: Vmm,
+    tap: Option<String>,
 }
 
 impl Lupine {
-    /// A pipeline that keeps what it makes in `cache`, silent, built by gcc.
+    /// A pipeline that keeps what it makes in `cache`, silent, built by gcc,
+    /// booted by QEMU.
     #[must_use]
     pub fn new(cache: Cache) -> Lupine {
         let progress = Box::new(Silent);
@@ -46,6 +50,8 @@ impl Lupine {
             cancel: Cancel::new(),
             progress,
             compiler: Compiler::Gcc,
+            vmm: Vmm::default(),
+            tap: None,
         }
     }
 
@@ -78,10 +84,32 @@ impl Lupine {
         self
     }
 
+    /// Configures kernels for another virtual machine monitor and boots them by
+    /// it. [`check_vmm`](Lupine::check_vmm) says whether it can run here.
+    #[must_use]
+    pub fn with_vmm(mut self, vmm: Vmm) -> Lupine {
+        self.vmm = vmm;
+        self
+    }
+
+    /// Connects guests to a tap device of this machine instead of user-mode
+    /// networking, see [`vmm::Machine::with_tap`].
+    #[must_use]
+    pub fn with_tap(mut self, name: impl Into<String>) -> Lupine {
+        self.tap = Some(name.into());
+        self
+    }
+
     /// The token that stops this pipeline.
     #[must_use]
     pub fn cancel(&self) -> &Cancel {
         &self.cancel
+    }
+
+    /// The virtual machine monitor that kernels are configured for.
+    #[must_use]
+    pub fn vmm(&self) -> Vmm {
+        self.vmm
     }
 
     /// The listener.
@@ -110,7 +138,46 @@ impl Lupine {
             // Without a place to keep it the probe runs again: no error.
             let _ = std::fs::create_dir_all(folder);
         }
-        Ok(vmm::choose_accel(Some(&memo), &self.cancel)?)
+        Ok(vmm::choose_accel_for(self.vmm, Some(&memo), &self.cancel)?)
+    }
+
+    /// Whether the virtual machine monitor can run guests on this machine.
+    ///
+    /// # Errors
+    /// It is not installed; or it needs KVM, which does not work here.
+    pub fn check_vmm(&self) -> Result<(), Error> {
+        let vmm = self.vmm;
+        if vmm == Vmm::Qemu {
+            return host::require(&[Purpose::Run], &[]).map_err(Error::Missing);
+        }
+        if vmm.find().is_none() {
+            return Err(VmError::NotInstalled { vmm }.into());
+        }
+        let choice = self.choose_accelerator()?;
+        if vmm.needs_kvm() && choice.accel != Accel::Kvm {
+            let reason = choice.reason;
+            return Err(VmError::NeedsKvm { vmm, reason }.into());
+        }
+        Ok(())
+    }
+
+    /// Whether an application can be run here, to be told before anything is
+    /// built; [`boot`](Lupine::boot) asks all the same.
+    ///
+    /// # Errors
+    /// As [`check_vmm`](Lupine::check_vmm); or the application needs a network
+    /// that the virtual machine monitor does not give it, or the tap device is
+    /// not there.
+    pub fn check_run(&self, manifest: &Manifest) -> Result<(), Error> {
+        self.check_vmm()?;
+        if let Some(tap) = &self.tap {
+            vmm::check_tap(tap)?;
+        }
+        let is_connected = self.tap.is_some() || self.vmm.has_user_network();
+        if !manifest.machine.ports.is_empty() && !is_connected {
+            return Err(VmError::NoUserNetwork { vmm: self.vmm }.into());
+        }
+        Ok(())
     }
 
     /// Asks for the tools of the whole path at once, to be told of a missing
@@ -126,7 +193,10 @@ impl Lupine {
     ) -> Result<(), Error> {
         let has_source = kernel_source.is_some() || source::packaged().is_ok();
         Toolchain::require(self.compiler, has_source)?;
-        let mut purposes = vec![Purpose::Run];
+        let mut purposes = Vec::new();
+        if self.vmm == Vmm::Qemu {
+            purposes.push(Purpose::Run);
+        }
         if matches!(manifest.image, ImageSource::Debian { .. }) {
             purposes.push(Purpose::DebianImage);
         }
@@ -203,7 +273,9 @@ impl Lupine {
         needs: &Needs,
         variant: Variant,
     ) -> Result<SpecialisedConfig, Error> {
-        self.specialise_as(source, &Request::new(needs, variant))
+        let mut request = Request::new(needs, variant);
+        request.vmm = self.vmm;
+        self.specialise_as(source, &request)
     }
 
     /// Stage 5 with another base, or from an existing configuration.
@@ -296,10 +368,12 @@ impl Lupine {
         Rootfs::build(image, &init, &self.cache, &self.cancel, self.progress())
     }
 
-    /// Stage 8: a running guest. `forwards` pairs host ports with guest ports.
+    /// Stage 8: a running guest. `forwards` pairs host ports with guest ports;
+    /// with a tap device there are none, see [`Lupine::with_tap`].
     ///
     /// # Errors
-    /// QEMU is not installed or a port is in use.
+    /// As [`check_vmm`](Lupine::check_vmm), a port is in use, or the virtual
+    /// machine monitor cannot boot such a machine.
     pub fn boot(
         &self,
         kernel: &Kernel,
@@ -307,18 +381,23 @@ impl Lupine {
         manifest: &Manifest,
         forwards: &[(u16, u16)],
     ) -> Result<Guest, Error> {
-        host::require(&[Purpose::Run], &[]).map_err(Error::Missing)?;
+        self.check_vmm()?;
         let choice = self.choose_accelerator()?;
         self.progress.message(&format!(
             "booting by {} ({})",
             choice.accel.name(),
             choice.reason
         ));
-        let mut machine = Machine::new(kernel.bzimage(), rootfs.path());
+        let kernel = kernel.file(self.vmm.kernel_file());
+        let mut machine = Machine::new(kernel, rootfs.path());
+        machine.vmm = self.vmm;
         machine.memory_mib = manifest.machine.memory_mib;
         machine.network = !manifest.machine.ports.is_empty();
         for &(host, guest) in forwards {
             machine = machine.forward(host, guest);
+        }
+        if let Some(tap) = self.tap.as_ref().filter(|_| machine.network) {
+            machine = machine.with_tap(tap);
         }
         let vm = Vm::boot(&machine, choice.accel, &self.cancel)?;
         Ok(Guest {

@@ -95,6 +95,7 @@ fn hello_is_ready_by_its_line_and_ends_well() {
         .unwrap();
     assert_eq!(exit, GuestExit::Status(0));
     assert!(lines.iter().any(|line| line == HELLO_GREETING.as_bytes()));
+    assert!(vm.console().halted());
 }
 
 #[test]

@@ -27,6 +27,7 @@ use lupine::manifest::Manifest;
 use lupine::needs::{Entry, Files, FilesError, Needs, Requirement, Strength, analyse, table};
 use lupine::process::Cancel;
 use lupine::variant::Variant;
+use lupine::vmm::Vmm;
 use lupine_kconfig::{Configuration, Kconfig, Tristate};
 
 use common::able;
@@ -52,6 +53,12 @@ fn tree_of(source: &KernelSource) -> Kconfig {
     config::load(source, &toolchain, &Cache::of_user().unwrap()).unwrap()
 }
 
+/// Every variant under every VMM.
+fn every_kind() -> impl Iterator<Item = (Variant, Vmm)> {
+    let with_vmms = |variant| Vmm::ALL.into_iter().map(move |vmm| (variant, vmm));
+    Variant::ALL.into_iter().flat_map(with_vmms)
+}
+
 fn needs_of(name: &str) -> Needs {
     let lupine = Lupine::of_user().unwrap();
     let image = lupine.image(&Manifest::builtin(name).unwrap()).unwrap();
@@ -75,8 +82,8 @@ fn tables_name_options_that_the_trees_have() {
         for option in table::options() {
             assert!(is_declared(&tree, option), "{option} in {}", source.version);
         }
-        for variant in Variant::ALL {
-            for option in Base::lupine().options(variant, &source.version) {
+        for (variant, vmm) in every_kind() {
+            for option in Base::lupine().options(variant, vmm, &source.version) {
                 // The patches bring it.
                 if option.symbol != "KERNEL_MODE_LINUX" {
                     let declared = is_declared(&tree, &option.symbol);
@@ -293,10 +300,19 @@ fn every_call_that_a_program_is_seen_to_make_was_derived() {
 
 #[test]
 fn no_option_of_a_specialised_configuration_can_go() {
+    no_option_can_go(Vmm::Qemu);
+}
+
+#[test]
+fn no_option_for_devices_on_a_pci_bus_can_go() {
+    no_option_can_go(Vmm::CloudHypervisor);
+}
+
+fn no_option_can_go(vmm: Vmm) {
     if !able(&[Purpose::Kernel, Purpose::DebianImage]) {
         return;
     }
-    let lupine = Lupine::of_user().unwrap();
+    let lupine = Lupine::of_user().unwrap().with_vmm(vmm);
     let source = lupine.kernel_source(None).unwrap();
     let mut needs = needs_of("nginx");
     let config = lupine
@@ -304,7 +320,7 @@ fn no_option_of_a_specialised_configuration_can_go() {
         .unwrap();
     needs.resolve(&lupine.syscalls(&source).unwrap());
     let mut required: BTreeMap<String, String> = Base::lupine()
-        .options(Variant::LupineNokml, &source.version)
+        .options(Variant::LupineNokml, vmm, &source.version)
         .into_iter()
         .chain(needs.options(Strength::Required))
         .map(|option| (option.symbol, option.value))

@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use lupine::kernel::toolchain::Compiler;
 use lupine::manifest::Tmpfs;
 use lupine::variant::Variant;
+use lupine::vmm::Vmm;
 
 pub use config::{
     Conf, ConfMode, Config, Diff, Graph, GraphFormat, Needs, Source, Specialise, Why, WhyNot,
@@ -33,7 +34,8 @@ const EXIT_STATUSES: &str = "Exit status:
   1    the application or its guest failed, or the answer is no: a check found problems
   2    the command line is wrong
   3    the input is wrong: image, manifest, kernel source, configuration
-  4    this machine lacks something: a tool, disk space, a free port
+  4    this machine lacks something: a tool, a virtual machine monitor or KVM for it, disk space,
+       a free port
   130  cancelled";
 
 /// Options that every command takes.
@@ -140,6 +142,10 @@ pub struct KernelArgs {
     /// The compiler
     #[arg(long, value_enum, default_value_t = CompilerArg::Gcc)]
     pub compiler: CompilerArg,
+    /// The virtual machine monitor that the kernel is for, and that runs it: qemu, firecracker or
+    /// cloud-hypervisor
+    #[arg(long, default_value_t = Vmm::Qemu, value_name = "NAME")]
+    pub vmm: Vmm,
 }
 
 const DEFAULT_VARIANT: &str = "lupine";
@@ -185,6 +191,10 @@ pub struct Run {
     /// Forward a TCP port of this machine to one of the guest
     #[arg(long = "publish", short, value_name = "HOST:GUEST", value_parser = parse_ports)]
     pub publish: Vec<(u16, u16)>,
+    /// Connect the guest, which is 10.0.2.15, to this tap device of 10.0.2.2/24, instead of
+    /// forwarding ports to it
+    #[arg(long, value_name = "DEVICE", conflicts_with = "publish")]
+    pub tap: Option<String>,
     /// Guest memory in MiB
     #[arg(long, short, value_name = "MIB")]
     pub memory: Option<u32>,

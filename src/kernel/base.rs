@@ -7,6 +7,7 @@ use thiserror::Error;
 use crate::kernel::version::KernelVersion;
 use crate::needs::OptionNeed;
 use crate::variant::Variant;
+use crate::vmm::Vmm;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -20,6 +21,8 @@ struct Row {
     boot: bool,
     /// Variants that have it; all where absent.
     variants: Option<Vec<Variant>>,
+    /// VMMs whose guests have it; all where absent.
+    vmms: Option<Vec<Vmm>>,
     /// The first kernel, as (major, minor), that has it.
     since: Option<(u32, u32)>,
     /// The first kernel that no longer has it.
@@ -30,7 +33,7 @@ fn yes() -> String {
     "y".to_owned()
 }
 
-/// What every kernel has, by variant and version: lupine-base, or a file of the
+/// What every kernel has, by variant, VMM and version: lupine-base, or a file of the
 /// same form.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -55,8 +58,8 @@ impl Base {
     }
 
     /// A base as TOML: `[[option]]` with `symbol` and `reason`; `value` where it
-    /// is not `y`, `variants`, `since` and `until` (each `[major, minor]`) where
-    /// it is not for all, `boot = true` where guests do not boot without it.
+    /// is not `y`, `variants`, `vmms`, `since` and `until` (each `[major, minor]`)
+    /// where it is not for all, `boot = true` where guests do not boot without it.
     ///
     /// # Errors
     /// It is not of this form.
@@ -64,10 +67,11 @@ impl Base {
         Ok(toml::from_str(text)?)
     }
 
-    /// The options of a variant for a kernel version, in the order of the data.
-    /// [`Variant::Microvm`] has its own, and gets only what our guests boot by.
+    /// The options of a variant under a VMM for a kernel version, in the order
+    /// of the data. [`Variant::Microvm`] has its own, and gets only what our guests
+    /// boot by.
     #[must_use]
-    pub fn options(&self, variant: Variant, version: &KernelVersion) -> Vec<OptionNeed> {
+    pub fn options(&self, variant: Variant, vmm: Vmm, version: &KernelVersion) -> Vec<OptionNeed> {
         let number = (version.version, version.patchlevel);
         self.option
             .iter()
@@ -77,6 +81,7 @@ impl Base {
                     .as_ref()
                     .is_none_or(|list| list.contains(&variant))
             })
+            .filter(|row| row.vmms.as_ref().is_none_or(|list| list.contains(&vmm)))
             .filter(|row| row.since.is_none_or(|since| number >= since))
             .filter(|row| row.until.is_none_or(|until| number < until))
             .map(|row| OptionNeed {
@@ -96,9 +101,9 @@ mod tests {
     fn every_row_is_unique_and_has_a_reason() {
         let version = KernelVersion::of_makefile(b"VERSION = 6\nPATCHLEVEL = 12\nSUBLEVEL = 1\n");
         let version = version.unwrap();
-        for variant in Variant::ALL {
+        for (variant, vmm) in Variant::ALL.into_iter().zip(Vmm::ALL.into_iter().cycle()) {
             let mut symbols = Vec::new();
-            for option in Base::lupine().options(variant, &version) {
+            for option in Base::lupine().options(variant, vmm, &version) {
                 assert!(option.because.len() > "base: ".len(), "{}", option.symbol);
                 assert!(!symbols.contains(&option.symbol), "{} twice", option.symbol);
                 symbols.push(option.symbol);
@@ -107,6 +112,29 @@ mod tests {
                 symbols.iter().any(|s| s == "KERNEL_MODE_LINUX"),
                 variant.has_kml()
             );
+        }
+    }
+
+    #[test]
+    fn a_vmm_has_its_own_devices() {
+        let version = KernelVersion::of_makefile(b"VERSION = 6\nPATCHLEVEL = 12\nSUBLEVEL = 1\n");
+        let version = version.unwrap();
+        let symbols = |vmm| -> Vec<String> {
+            let options = Base::lupine().options(Variant::Lupine, vmm, &version);
+            options.into_iter().map(|option| option.symbol).collect()
+        };
+        let (qemu, pci) = (symbols(Vmm::Qemu), symbols(Vmm::CloudHypervisor));
+        // One kernel for both.
+        assert_eq!(qemu, symbols(Vmm::Firecracker));
+        for (symbol, is_pci) in [
+            ("VIRTIO_MMIO", false),
+            ("VIRTIO_MMIO_CMDLINE_DEVICES", false),
+            ("VIRTIO_PCI", true),
+            ("PCI_MSI", true),
+            ("ACPI", true),
+        ] {
+            assert_eq!(pci.iter().any(|s| s == symbol), is_pci, "{symbol}");
+            assert_eq!(qemu.iter().any(|s| s == symbol), !is_pci, "{symbol}");
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::kernel::source::KernelSource;
 use crate::kernel::toolchain::Toolchain;
 use crate::process::{Cancel, Cancelled, ProcessError, Stream, Task};
 use crate::progress::{Progress, Unit};
+use crate::vmm::KernelFile;
 
 /// A finished kernel in the cache.
 #[derive(Clone, Debug, Serialize)]
@@ -34,7 +35,7 @@ impl Kernel {
         self.directory.join("bzImage")
     }
 
-    /// The ELF image with symbols; Firecracker starts it, too.
+    /// The ELF image with symbols; Firecracker and Cloud Hypervisor start it.
     #[must_use]
     pub fn vmlinux(&self) -> PathBuf {
         self.directory.join("vmlinux")
@@ -47,6 +48,15 @@ impl Kernel {
     pub fn parts(&self) -> io::Result<Vec<SizePart>> {
         let bytes = fs::read(self.directory.join(PARTS))?;
         Ok(serde_json::from_slice(&bytes)?)
+    }
+
+    /// Its file of this kind.
+    #[must_use]
+    pub fn file(&self, file: KernelFile) -> PathBuf {
+        match file {
+            KernelFile::BzImage => self.bzimage(),
+            KernelFile::Vmlinux => self.vmlinux(),
+        }
     }
 
     /// The configuration that it was built from.

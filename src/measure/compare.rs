@@ -17,6 +17,7 @@ use crate::manifest::Manifest;
 use crate::pipeline::Lupine;
 use crate::progress::Unit as Step;
 use crate::variant::Variant;
+use crate::vmm::{Vmm, qemu};
 
 /// An application of a plan, opened.
 #[derive(Clone, Debug)]
@@ -132,16 +133,14 @@ pub fn measure(lupine: &Lupine, plan: &Plan, unikernel: &Unikernel) -> Result<Me
         measures.digests.insert(what.to_owned(), text);
     }
     let accel = lupine.choose_accelerator()?.accel;
-    let arguments = crate::vmm::qemu::arguments(&unikernel.machine()?, accel);
-    let words = arguments
-        .iter()
-        .map(|word| word.to_string_lossy().into_owned());
-    let command = [crate::vmm::qemu::PROGRAM.to_owned()]
-        .into_iter()
-        .chain(words);
-    measures
-        .commands
-        .insert("boot".to_owned(), command.collect());
+    let machine = unikernel.machine()?;
+    if machine.vmm == Vmm::Qemu {
+        let words = qemu::arguments(&machine, accel);
+        let words = words.iter().map(|word| word.to_string_lossy().into_owned());
+        let command = [qemu::PROGRAM.to_owned()].into_iter().chain(words);
+        let command = command.collect();
+        measures.commands.insert("boot".to_owned(), command);
+    }
     if has(Group::Options) {
         measures.figures.extend(options(&unikernel.reasons));
     }

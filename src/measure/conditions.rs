@@ -8,7 +8,7 @@ use super::report::Conditions;
 use crate::error::Error;
 use crate::pipeline::Lupine;
 use crate::process::Task;
-use crate::vmm::{Accel, VmError, qemu};
+use crate::vmm::{Accel, VmError};
 
 /// This machine, its VMM and its compiler; `kernel` is the version of the guest's kernel.
 ///
@@ -16,7 +16,7 @@ use crate::vmm::{Accel, VmError, qemu};
 /// The VMM or the compiler is not installed.
 pub fn conditions(lupine: &Lupine, kernel: &str) -> Result<Conditions, Error> {
     let accel = lupine.choose_accelerator()?.accel;
-    let version = Task::new(qemu::PROGRAM)
+    let version = Task::new(lupine.vmm().program())
         .arg("--version")
         .run_checked(lupine.cancel())
         .map_err(VmError::from)?;

@@ -105,7 +105,12 @@ fn run(
         _ => unikernel.kernel.variant,
     };
     let rootfs = lupine.rootfs(&image, variant)?;
-    let mut machine = crate::vmm::Machine::new(&unikernel.bzimage, rootfs.path());
+    let bench = Unikernel {
+        manifest,
+        root: rootfs.path().to_owned(),
+        ..unikernel.clone()
+    };
+    let mut machine = bench.machine()?;
     machine.memory_mib = MEMORY;
     machine.instructions = accel == Accel::Tcg;
     // A random place of the stack makes a child copy one page of it more or less, each boot.

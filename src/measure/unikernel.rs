@@ -17,7 +17,7 @@ use crate::needs::Needs;
 use crate::pipeline::{Lupine, health_check};
 use crate::rootfs::Rootfs;
 use crate::variant::Variant;
-use crate::vmm::{HealthCheck, Machine, free_port};
+use crate::vmm::{HealthCheck, KernelFile, Machine, Vmm, free_port};
 
 /// A built application: its kernel, its root file system, and what is known of them.
 #[derive(Clone, Debug)]
@@ -45,6 +45,9 @@ pub struct Unikernel {
 pub struct KernelFacts {
     /// The kind of kernel.
     pub variant: Variant,
+    /// The virtual machine monitor that it is configured for.
+    #[serde(default)]
+    pub vmm: Vmm,
     /// The version of its source.
     pub version: String,
 }
@@ -93,6 +96,7 @@ impl Unikernel {
         let source = lupine.patch(source.clone(), variant)?;
         let request = Request {
             from,
+            vmm: lupine.vmm(),
             ..Request::new(needs, variant)
         };
         let SpecialisedConfig { text, reasons, .. } = lupine.specialise_as(&source, &request)?;
@@ -102,6 +106,7 @@ impl Unikernel {
             manifest: image.manifest().clone(),
             kernel: KernelFacts {
                 variant,
+                vmm: lupine.vmm(),
                 version: source.version.to_string(),
             },
             bzimage: kernel.bzimage(),
@@ -166,7 +171,12 @@ impl Unikernel {
     /// # Errors
     /// No port is free.
     pub fn machine(&self) -> io::Result<Machine> {
-        let mut machine = Machine::new(&self.bzimage, &self.root);
+        let kernel = match self.kernel.vmm.kernel_file() {
+            KernelFile::BzImage => &self.bzimage,
+            KernelFile::Vmlinux => &self.vmlinux,
+        };
+        let mut machine = Machine::new(kernel, &self.root);
+        machine.vmm = self.kernel.vmm;
         machine.memory_mib = self.manifest.machine.memory_mib;
         for &port in &self.manifest.machine.ports {
             machine = machine.forward(free_port()?, port);

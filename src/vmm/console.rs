@@ -14,6 +14,15 @@ const LONGEST_LINE: usize = 16 << 10;
 /// The beginning of the init's markers, which src/guest/c/init.c writes.
 const MARKER: &str = "lupine-init: ";
 
+/// What a kernel says last, at a level that `quiet` lets through: kernel/reboot.c once its devices
+/// are shut down, kernel/panic.c where it does not reset.
+const LAST_WORDS: [&str; 4] = [
+    "reboot: Restarting system",
+    "reboot: System halted",
+    "reboot: Power down",
+    "---[ end Kernel panic - not syncing",
+];
+
 /// How the guest's program ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -110,6 +119,7 @@ pub struct Console {
     calls: Option<CallCounts>,
     trouble: Option<Trouble>,
     skipped: Vec<String>,
+    halted: bool,
 }
 
 impl Console {
@@ -175,6 +185,12 @@ impl Console {
         &self.skipped
     }
 
+    /// Whether the kernel has said its last words: nothing is left to be written.
+    #[must_use]
+    pub fn halted(&self) -> bool {
+        self.halted
+    }
+
     /// The last lines, the unfinished one included, as text.
     #[must_use]
     pub fn tail(&self) -> String {
@@ -187,6 +203,7 @@ impl Console {
 
     fn line(&mut self, line: &[u8]) {
         let text = String::from_utf8_lossy(line).into_owned();
+        self.halted |= LAST_WORDS.iter().any(|words| text.contains(words));
         if let Some(marker) = text.strip_prefix(MARKER) {
             self.marker(marker);
         } else if let Some(trouble) = kernel_trouble(&text) {
@@ -331,6 +348,23 @@ mod tests {
         );
         assert!(matches!(console.trouble(), Some(Trouble::OutOfMemory(text))
             if text.starts_with("Out of memory: Killed process 21")));
+    }
+
+    #[test]
+    fn a_kernel_says_when_it_is_at_its_end() {
+        for end in [
+            "[    0.5] reboot: Restarting system\r\n",
+            "[    0.5] reboot: Power down\n",
+            "[    0.5] ---[ end Kernel panic - not syncing: VFS: no root ]---\n",
+        ] {
+            assert!(console(end).halted(), "{end}");
+        }
+        for other in [
+            "[    0.5] Kernel panic - not syncing: VFS: no root\n",
+            "lupine-init: exit status=0\n",
+        ] {
+            assert!(!console(other).halted(), "{other}");
+        }
     }
 
     #[test]

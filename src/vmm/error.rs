@@ -8,6 +8,8 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use super::console::GuestExit;
+use super::machine::Machine;
+use super::monitor::Vmm;
 use crate::process::ProcessError;
 
 /// Why a machine did not boot, did not get ready, or did not end well.
@@ -36,6 +38,78 @@ pub enum VmError {
     File {
         /// The file.
         path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The VMM's program is not in `PATH`.
+    #[error("{vmm} is not installed: {}", vmm.how_to_install())]
+    NotInstalled {
+        /// The VMM.
+        vmm: Vmm,
+    },
+    /// The VMM has no translator, and KVM does not run guests here.
+    #[error(
+        "{vmm} runs guests by KVM only, which this machine cannot do: {reason}; \
+         qemu does without it"
+    )]
+    NeedsKvm {
+        /// The VMM.
+        vmm: Vmm,
+        /// What is known of KVM here.
+        reason: String,
+    },
+    /// The VMM connects guests to tap devices only, and none was named.
+    #[error(
+        "{vmm} connects a guest to a tap device only, and none was named by --tap; to make one:{}",
+        Tap("tap0")
+    )]
+    NoUserNetwork {
+        /// The VMM.
+        vmm: Vmm,
+    },
+    /// The tap device is not there.
+    #[error(
+        "this machine has no network device {name:?}; to make it:{}",
+        Tap(name)
+    )]
+    NoTap {
+        /// Its name.
+        name: String,
+    },
+    /// Ports were to be forwarded to a guest at a tap device.
+    #[error(
+        "ports are forwarded by user-mode networking only; through {name} the host reaches \
+         every port of the guest at {}: forward none",
+        Machine::guest_interface().address
+    )]
+    TapForwards {
+        /// The tap device.
+        name: String,
+    },
+    /// The VMM cannot boot such a machine.
+    #[error("{vmm} cannot {what}; change that, or use another virtual machine monitor")]
+    Unsupported {
+        /// The VMM.
+        vmm: Vmm,
+        /// What it cannot do.
+        what: String,
+    },
+    /// A drive whose changes are not to be kept could not be copied for a VMM that keeps them.
+    #[error(
+        "cannot copy {} for a guest that may change it, into the directory that TMPDIR names",
+        path.display()
+    )]
+    Copy {
+        /// The drive.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// A file for the VMM could not be written.
+    #[error("cannot {what} in the directory that TMPDIR names")]
+    Prepare {
+        /// What was being done.
+        what: &'static str,
         /// The system's reason.
         source: io::Error,
     },
@@ -124,6 +198,18 @@ impl fmt::Display for Fit<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.is_empty() {
             write!(f, "; its kernel may not fit into {} MiB of memory", self.1)?;
+        }
+        Ok(())
+    }
+}
+
+/// How to make a tap device, on lines of its own after a message.
+struct Tap<'a>(&'a str);
+
+impl fmt::Display for Tap<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for line in Machine::tap_commands(self.0) {
+            write!(f, "\n    {line}")?;
         }
         Ok(())
     }

@@ -5,10 +5,13 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::error::VmError;
+use super::monitor::Vmm;
 use crate::guest::Interface;
 use crate::guest::init::INIT_PATH;
 
-/// The address that a guest has in user-mode networking, and what is around it.
+/// The address that a guest has in user-mode networking, and what is around it; with a tap device
+/// it is the same, and the device has the gateway's.
 const GUEST_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 15);
 const GUEST_NETMASK: Ipv4Addr = Ipv4Addr::new(255, 255, 255, 0);
 const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
@@ -24,9 +27,16 @@ pub struct Machine {
     pub memory_mib: u32,
     /// Processors, at least 1.
     pub cpus: u8,
+    /// What boots it.
+    #[serde(default)]
+    pub vmm: Vmm,
     /// Whether there is a network interface. Ports can be forwarded only with one.
     pub network: bool,
-    /// TCP ports of the host that lead to ports of the guest.
+    /// The tap device of the host that the network interface is connected to; by user-mode
+    /// networking where there is none.
+    #[serde(default)]
+    pub tap: Option<String>,
+    /// TCP ports of the host that lead to ports of the guest, with user-mode networking.
     pub forwards: Vec<Forward>,
     /// Whether the kernel's whole log goes to the console. It costs boot time; without it only
     /// errors do.
@@ -93,7 +103,9 @@ impl Machine {
             }],
             memory_mib: 128,
             cpus: 1,
+            vmm: Vmm::default(),
             network: false,
+            tap: None,
             forwards: Vec::new(),
             kernel_log: false,
             instructions: false,
@@ -112,13 +124,45 @@ impl Machine {
         self
     }
 
+    /// Adds a network interface that is connected to a tap device of the host, through which the
+    /// host reaches every port of the guest.
+    #[must_use]
+    pub fn with_tap(mut self, name: impl Into<String>) -> Self {
+        self.network = true;
+        self.tap = Some(name.into());
+        self
+    }
+
+    /// Where the host reaches a port of the guest.
+    #[must_use]
+    pub fn host_port(&self, guest: u16) -> Option<SocketAddrV4> {
+        if self.network && self.tap.is_some() {
+            return Some(SocketAddrV4::new(GUEST_ADDRESS, guest));
+        }
+        let forward = self.forwards.iter().find(|f| f.guest == guest);
+        forward.map(|f| f.host)
+    }
+
+    /// The tap device of its network, if it has one.
+    ///
+    /// # Errors
+    /// [`VmError::NoUserNetwork`]: it has none, needs a network, and its VMM cannot do without.
+    pub(super) fn tap_device(&self) -> Result<Option<&str>, VmError> {
+        match &self.tap {
+            Some(tap) if self.network => Ok(Some(tap)),
+            None if self.network && !self.vmm.has_user_network() => {
+                Err(VmError::NoUserNetwork { vmm: self.vmm })
+            }
+            _ => Ok(None),
+        }
+    }
+
     /// The kernel's parameters. What the VMM adds by itself, such as the places of virtio-mmio
     /// devices, is not among them.
     ///
-    /// `reboot=t` resets the processor, which ends a VMM that was told not to restart, and
-    /// `panic=-1` does so at once after a panic. `no_timer_check` keeps the kernel from counting
-    /// timer interrupts against its delay loop, which on a busy host makes it panic for want of a
-    /// working timer.
+    /// The VMM decides by which `reboot=` and `panic=` the end of the guest is its own.
+    /// `no_timer_check` keeps the kernel from counting timer interrupts against its delay loop,
+    /// which on a busy host makes it panic for want of a working timer.
     #[must_use]
     pub fn kernel_parameters(&self) -> Vec<String> {
         let writable = self
@@ -130,11 +174,10 @@ impl Machine {
             "root=/dev/vda".to_owned(),
             if writable { "rw" } else { "ro" }.to_owned(),
             "rootfstype=ext2".to_owned(),
-            "reboot=t".to_owned(),
-            "panic=-1".to_owned(),
-            "no_timer_check".to_owned(),
-            format!("init={INIT_PATH}"),
         ];
+        parameters.extend(self.vmm.kernel_parameters().iter().map(|&p| p.to_owned()));
+        parameters.push("no_timer_check".to_owned());
+        parameters.push(format!("init={INIT_PATH}"));
         if !self.kernel_log {
             parameters.push("quiet".to_owned());
         }
@@ -152,6 +195,16 @@ impl Machine {
             netmask: GUEST_NETMASK,
             gateway: Some(GATEWAY),
         }
+    }
+
+    /// The lines of a shell that make a tap device for a guest and this user.
+    #[must_use]
+    pub fn tap_commands(name: &str) -> [String; 3] {
+        [
+            format!("sudo ip tuntap add {name} mode tap user \"$USER\""),
+            format!("sudo ip addr add {GATEWAY}/24 dev {name}"),
+            format!("sudo ip link set {name} up"),
+        ]
     }
 
     /// The name server that user-mode networking offers: for the guest's /etc/resolv.conf.
@@ -185,6 +238,29 @@ mod tests {
     }
 
     #[test]
+    fn the_vmm_decides_how_the_guest_ends() {
+        let mut machine = Machine::new("/k", "/r");
+        let mut ends = |vmm| {
+            machine.vmm = vmm;
+            machine.kernel_parameters().join(" ")
+        };
+        assert!(ends(Vmm::Qemu).contains(" reboot=t panic=-1 "));
+        assert!(ends(Vmm::Firecracker).contains(" reboot=k panic=-1 pci=off "));
+        assert!(ends(Vmm::CloudHypervisor).contains(" reboot=a panic=0 "));
+    }
+
+    #[test]
+    fn a_tap_leads_to_every_port_of_the_guest() {
+        let machine = Machine::new("/k", "/r").forward(8080, 80);
+        assert_eq!(machine.host_port(80), "127.0.0.1:8080".parse().ok());
+        assert_eq!(machine.host_port(81), None);
+        let machine = Machine::new("/k", "/r").with_tap("tap0");
+        assert_eq!(machine.host_port(81), "10.0.2.15:81".parse().ok());
+        let [_, address, _] = Machine::tap_commands("tap0");
+        assert!(address.contains(&Machine::guest_interface().gateway.unwrap().to_string()));
+    }
+
+    #[test]
     fn a_machine_saved_before_instructions_were_counted_is_read() {
         let machine = Machine::new("/k", "/r");
         let mut json = serde_json::to_value(&machine).unwrap();
@@ -206,5 +282,11 @@ mod tests {
             json.contains(r#""host":"127.0.0.1:8080","guest":80"#),
             "{json}"
         );
+        // One that was saved before there were other VMMs.
+        let old = json
+            .replace(r#""vmm":"qemu","#, "")
+            .replace(r#""tap":null,"#, "");
+        assert_ne!(old, json);
+        assert_eq!(serde_json::from_str::<Machine>(&old).unwrap(), machine);
     }
 }

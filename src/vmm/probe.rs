@@ -14,6 +14,7 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use super::machine::Accel;
+use super::monitor::Vmm;
 use super::qemu;
 use crate::process::{Cancel, ProcessError, Task, find_program};
 
@@ -64,16 +65,8 @@ pub fn choose_accel(cache: Option<&Path>, cancel: &Cancel) -> Result<Choice, Pro
     let program = find_program(qemu::PROGRAM).ok_or_else(|| ProcessError::NotFound {
         program: qemu::PROGRAM.into(),
     })?;
-    let tcg = |reason: String| Choice {
-        accel: Accel::Tcg,
-        reason,
-    };
-    if let Err(error) = fs::OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open("/dev/kvm")
-    {
-        return Ok(tcg(format!("/dev/kvm cannot be opened ({error})")));
+    if let Err(reason) = open_kvm() {
+        return Ok(tcg(reason));
     }
     let key = host_key(&program);
     if let Some(choice) = cache.and_then(|cache| read(cache, &key)) {
@@ -100,6 +93,47 @@ pub fn choose_accel(cache: Option<&Path>, cancel: &Cancel) -> Result<Choice, Pro
         );
     }
     Ok(choice)
+}
+
+/// As [`choose_accel`], for a VMM other than QEMU: without QEMU there is no probe boot, and KVM is
+/// taken to work where it can be opened.
+///
+/// # Errors
+/// The token was set.
+pub fn choose_accel_for(
+    vmm: Vmm,
+    cache: Option<&Path>,
+    cancel: &Cancel,
+) -> Result<Choice, ProcessError> {
+    if vmm == Vmm::Qemu || find_program(qemu::PROGRAM).is_some() {
+        return choose_accel(cache, cancel);
+    }
+    cancel.check()?;
+    Ok(match open_kvm() {
+        Ok(()) => Choice {
+            accel: Accel::Kvm,
+            reason: "/dev/kvm can be opened; without QEMU there was no probe boot".into(),
+        },
+        Err(reason) => tcg(reason),
+    })
+}
+
+fn tcg(reason: String) -> Choice {
+    Choice {
+        accel: Accel::Tcg,
+        reason,
+    }
+}
+
+/// Whether KVM is there for this user; else why not.
+fn open_kvm() -> Result<(), String> {
+    let opened = fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/kvm");
+    opened
+        .map(drop)
+        .map_err(|error| format!("/dev/kvm cannot be opened ({error})"))
 }
 
 enum Failure {

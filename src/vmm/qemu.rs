@@ -64,13 +64,19 @@ pub fn arguments(machine: &Machine, accel: Accel) -> Vec<OsString> {
             format!("virtio-blk-device,drive=drive{n},werror=report,rerror=report").into(),
         );
     }
-    if machine.network {
+    if let Some(tap) = machine.tap.as_ref().filter(|_| machine.network) {
+        let mut value = OsString::from("tap,id=net0,script=no,downscript=no,ifname=");
+        value.push(commas_doubled(OsStr::new(tap)));
+        add("-netdev", value);
+    } else if machine.network {
         let mut value = String::from("user,id=net0");
         for forward in &machine.forwards {
             let (host, guest) = (forward.host, forward.guest);
             let _ = write!(value, ",hostfwd=tcp:{}:{}-:{guest}", host.ip(), host.port());
         }
         add("-netdev", value.into());
+    }
+    if machine.network {
         add("-device", "virtio-net-device,netdev=net0".into());
     }
     args
@@ -114,6 +120,18 @@ mod tests {
             &Machine::new("/k/bzImage", "/i/root.ext2"),
             Accel::Tcg
         ));
+    }
+
+    #[test]
+    fn a_machine_with_a_tap() {
+        let machine = Machine::new("/k/bzImage", "/i/root.ext2").with_tap("tap0");
+        let text = lines(&machine, Accel::Kvm);
+        let network = text.split_once("-netdev\n").unwrap().1;
+        assert_eq!(
+            network,
+            "tap,id=net0,script=no,downscript=no,ifname=tap0\n\
+             -device\nvirtio-net-device,netdev=net0\n"
+        );
     }
 
     #[test]

@@ -4,17 +4,16 @@ use std::fs::File;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
 use std::process::ExitStatus;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
+use super::attempts::Attempts;
 use super::console::{Console, GuestExit, Trouble, find};
 use super::error::VmError;
 use super::health::{HealthCheck, Probe};
+use super::launch::{self, Launch};
 use super::machine::{Accel, Machine};
-use super::qemu;
 use crate::process::{Cancel, Child, Event, Stream, Task};
+use tempfile::TempDir;
 
 /// How often the cancel token and the health check are looked at.
 const STEP: Duration = Duration::from_millis(10);
@@ -28,9 +27,6 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// How long after a program was ready the init may take to say that it runs.
 const SAID: Duration = Duration::from_secs(1);
-
-/// How long one step of a health check over the network may take.
-const ATTEMPT: Duration = Duration::from_secs(2);
 
 /// How much of the VMM's own messages is kept, in bytes.
 const COMPLAINTS: usize = 4096;
@@ -58,14 +54,20 @@ pub struct Vm {
     begin: Instant,
     started: Option<Duration>,
     linger_until: Option<Instant>,
+    /// Whether the guest reset itself and its VMM was ended for that.
+    reset: bool,
+    /// After `child`, so that they go when it has ended.
+    _files: Option<TempDir>,
 }
 
 impl Vm {
-    /// Boots a machine in QEMU.
+    /// Boots a machine in its VMM.
     ///
     /// # Errors
-    /// A port is in use, a file cannot be read, or QEMU cannot be started.
+    /// The VMM is not installed, cannot boot such a machine or cannot be started; a port is in
+    /// use; or a file cannot be read.
     pub fn boot(machine: &Machine, accel: Accel, cancel: &Cancel) -> Result<Self, VmError> {
+        launch::check(machine, accel)?;
         check_ports(machine)?;
         let mut machine = machine.clone();
         let drives = machine.drives.iter_mut().map(|drive| &mut drive.path);
@@ -77,15 +79,21 @@ impl Vm {
             })?;
         }
         cancel.check().map_err(crate::process::ProcessError::from)?;
+        Self::start(launch::launch(&machine, accel)?, machine, cancel)
+    }
+
+    fn start(launch: Launch, machine: Machine, cancel: &Cancel) -> Result<Self, VmError> {
         let begin = Instant::now();
         // The machine is asked to end before it is made to, so its token is not ours.
-        let child = Task::new(qemu::PROGRAM)
-            .args(qemu::arguments(&machine, accel))
+        let child = Task::new(launch.program)
+            .args(launch.args)
             .spawn(&Cancel::new())?;
         Ok(Self {
             child,
             cancel: cancel.clone(),
             machine,
+            reset: false,
+            _files: launch.files,
             console: Console::new(),
             complaints: Vec::new(),
             begin,
@@ -117,14 +125,10 @@ impl Vm {
         self.child.send(bytes);
     }
 
-    /// The port of the host that leads to this one of the guest.
+    /// Where the host reaches this port of the guest.
     #[must_use]
     pub fn host_port(&self, guest: u16) -> Option<SocketAddrV4> {
-        self.machine
-            .forwards
-            .iter()
-            .find(|f| f.guest == guest)
-            .map(|f| f.host)
+        self.machine.host_port(guest)
     }
 
     /// Waits until `check` succeeds. `on_line` gets every line of the console.
@@ -288,6 +292,11 @@ impl Vm {
         if self.started.is_none() && self.console.started() {
             self.started = Some(self.age());
         }
+        if self.console.halted() && self.machine.vmm.restarts_guests() {
+            self.reset = true;
+            self.child.terminate();
+            return Ok(None);
+        }
         let over = self.console.exit().is_some()
             || matches!(
                 self.console.trouble(),
@@ -334,79 +343,17 @@ impl Vm {
         }
         match exit {
             Some(exit) => Ok(exit),
-            None if status.success() => Err(VmError::Vanished {
+            None if status.success() || self.reset => Err(VmError::Vanished {
                 memory_mib: self.machine.memory_mib,
                 tail,
             }),
             None => {
-                let tail = String::from_utf8_lossy(&self.complaints).trim().to_owned();
+                let said = String::from_utf8_lossy(&self.complaints).trim().to_owned();
+                // Some VMMs log to where the console is.
+                let tail = if said.is_empty() { tail } else { said };
                 Err(VmError::Vmm { status, tail })
             }
         }
-    }
-}
-
-/// A health check over the network, tried again and again on a thread of its own.
-struct Attempts {
-    shared: Arc<Shared>,
-}
-
-#[derive(Default)]
-struct Shared {
-    succeeded: AtomicBool,
-    abandoned: AtomicBool,
-    last: Mutex<String>,
-}
-
-impl Attempts {
-    fn begin(check: &HealthCheck, host: SocketAddrV4) -> Self {
-        let shared = Arc::new(Shared::default());
-        let (theirs, check) = (Arc::clone(&shared), check.clone());
-        let spawned = thread::Builder::new()
-            .name("lupine-health".into())
-            .spawn(move || {
-                while !theirs.abandoned.load(Ordering::Relaxed) {
-                    match check.probe.attempt(host, ATTEMPT) {
-                        Ok(()) => {
-                            theirs.succeeded.store(true, Ordering::Release);
-                            return;
-                        }
-                        Err(why) => {
-                            *theirs.last.lock().unwrap_or_else(PoisonError::into_inner) = why;
-                        }
-                    }
-                    thread::sleep(check.interval);
-                }
-            });
-        if let Err(error) = spawned {
-            *shared.last.lock().unwrap_or_else(PoisonError::into_inner) =
-                format!("was not tried: {error}");
-        }
-        Self { shared }
-    }
-
-    fn succeeded(&self) -> bool {
-        self.shared.succeeded.load(Ordering::Acquire)
-    }
-
-    fn last(&self) -> String {
-        let last = self
-            .shared
-            .last
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        if last.is_empty() {
-            "got no answer".to_owned()
-        } else {
-            last
-        }
-    }
-}
-
-impl Drop for Attempts {
-    fn drop(&mut self) {
-        self.shared.abandoned.store(true, Ordering::Relaxed);
     }
 }
 
@@ -434,4 +381,55 @@ fn check_ports(machine: &Machine) -> Result<(), VmError> {
         );
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::monitor::Vmm;
+    use super::*;
+
+    /// A machine whose VMM is this line of a shell: what a [`Vm`] makes of its words and its end.
+    fn spoken(vmm: Vmm, script: &str) -> Vm {
+        let mut machine = Machine::new("/k", "/r");
+        machine.vmm = vmm;
+        let launch = Launch {
+            program: "sh".into(),
+            args: vec!["-c".into(), script.into()],
+            files: None,
+        };
+        Vm::start(launch, machine, &Cancel::new()).unwrap()
+    }
+
+    fn end(vmm: Vmm, script: &str) -> Result<GuestExit, VmError> {
+        spoken(vmm, script).wait(Some(Duration::from_secs(60)), |_| {})
+    }
+
+    #[test]
+    fn a_vmm_that_fails_is_quoted() {
+        for script in [
+            "echo 'bad drive' >&2; exit 152",
+            "echo 'bad drive'; exit 152",
+        ] {
+            let error = end(Vmm::Firecracker, script).unwrap_err();
+            let VmError::Vmm { status, tail } = &error else {
+                panic!("{error}");
+            };
+            assert_eq!((status.code(), tail.as_str()), (Some(152), "bad drive"));
+        }
+    }
+
+    #[test]
+    fn a_vmm_that_restarts_its_guest_is_ended_with_the_guest() {
+        let restarts = |log: &str| format!("printf '{log}\\n'; exec sleep 600");
+        let begin = Instant::now();
+        let log = "lupine-init: exit status=3\\nreboot: Restarting system";
+        let exit = end(Vmm::CloudHypervisor, &restarts(log));
+        assert_eq!(exit.unwrap(), GuestExit::Status(3));
+        let error = end(Vmm::CloudHypervisor, &restarts("reboot: Restarting system"));
+        assert!(matches!(error, Err(VmError::Vanished { .. })), "{error:?}");
+        let log = "Kernel panic - not syncing: no root\\n---[ end Kernel panic - not syncing: no";
+        let error = end(Vmm::CloudHypervisor, &restarts(log));
+        assert!(matches!(error, Err(VmError::Panic { .. })), "{error:?}");
+        assert!(begin.elapsed() < LINGER);
+    }
 }

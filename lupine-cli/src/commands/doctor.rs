@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use lupine::host::{Distribution, Purpose, TOOLS, Tool};
+use lupine::vmm::Vmm;
 use serde::Serialize;
 
 use super::{Failure, Session};
@@ -12,6 +13,7 @@ struct Report {
     distribution: Distribution,
     tools: Vec<Found>,
     accelerator: String,
+    vmms: Vec<Monitor>,
     install: Option<String>,
 }
 
@@ -20,6 +22,39 @@ struct Found {
     name: &'static str,
     purpose: Purpose,
     path: Option<PathBuf>,
+}
+
+/// A virtual machine monitor; only QEMU's absence is a lack, since it runs every guest.
+#[derive(Serialize)]
+struct Monitor {
+    name: Vmm,
+    path: Option<PathBuf>,
+    needs_kvm: bool,
+    user_network: bool,
+    /// Why it cannot run guests here.
+    problem: Option<String>,
+}
+
+impl Monitor {
+    fn find(session: &Session<'_>, vmm: Vmm) -> Result<Monitor, Failure> {
+        let usable = session.lupine()?.with_vmm(vmm).check_vmm();
+        Ok(Monitor {
+            name: vmm,
+            path: vmm.find(),
+            needs_kvm: vmm.needs_kvm(),
+            user_network: vmm.has_user_network(),
+            problem: usable.err().map(|error| error.to_string()),
+        })
+    }
+
+    /// Where it is, and what keeps it from running guests.
+    fn state(&self) -> String {
+        match (&self.path, &self.problem) {
+            (Some(path), None) => path.display().to_string(),
+            (Some(path), Some(problem)) => format!("{}: {problem}", path.display()),
+            (None, _) => format!("not found: {}", self.name.how_to_install()),
+        }
+    }
 }
 
 pub(super) fn execute(session: &Session<'_>) -> Result<(), Failure> {
@@ -32,6 +67,10 @@ pub(super) fn execute(session: &Session<'_>) -> Result<(), Failure> {
     let tools: Vec<Found> = TOOLS.iter().map(found).collect();
     let missing: Vec<&Tool> = TOOLS.iter().filter(|tool| tool.find().is_none()).collect();
     let accelerator = session.lupine()?.accelerator();
+    let vmms = Vmm::ALL
+        .into_iter()
+        .map(|vmm| Monitor::find(session, vmm))
+        .collect::<Result<Vec<Monitor>, Failure>>()?;
     let install = distribution.install_line(&missing);
     let mut text = String::new();
     for tool in &tools {
@@ -47,6 +86,9 @@ pub(super) fn execute(session: &Session<'_>) -> Result<(), Failure> {
         "{:20} {:13} {accelerator}\n",
         "accelerator", "run"
     ));
+    for vmm in &vmms {
+        text.push_str(&format!("{:20} {:13} {}\n", vmm.name, "vmm", vmm.state()));
+    }
     match &install {
         Some(line) => text.push_str(&format!("\nInstall what is missing:\n    {line}\n")),
         None if missing.is_empty() => text.push_str("\nNothing is missing.\n"),
@@ -60,6 +102,7 @@ pub(super) fn execute(session: &Session<'_>) -> Result<(), Failure> {
             distribution,
             tools,
             accelerator,
+            vmms,
             install,
         },
         &text,

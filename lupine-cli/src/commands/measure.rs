@@ -16,8 +16,8 @@ use crate::args::measure::{Compare, Measure, Measures};
 const NAME: &str = "comparison";
 
 pub(super) fn one(session: &Session<'_>, args: &Measure) -> Result<(), Failure> {
-    let lupine = session.lupine()?;
     let unikernel = Unikernel::open(&args.dir)?;
+    let lupine = session.lupine()?.with_vmm(unikernel.kernel.vmm);
     let application = unikernel.manifest.name.clone();
     let variant = unikernel.kernel.variant.name().to_owned();
     let directory = absolute(&args.dir)?;

@@ -160,9 +160,10 @@ impl Session<'_> {
             .with_progress(progress))
     }
 
-    /// With the compiler that the user chose.
+    /// With the compiler and the virtual machine monitor that the user chose.
     fn lupine_for(&self, kernel: &KernelArgs) -> Result<Lupine, Failure> {
-        Ok(self.lupine()?.with_compiler(kernel.compiler.into()))
+        let lupine = self.lupine()?.with_compiler(kernel.compiler.into());
+        Ok(lupine.with_vmm(kernel.vmm))
     }
 
     fn manifest(&self, args: &ImageArgs) -> Result<Manifest, Failure> {

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::time::Duration;
 
-use lupine::vmm::GuestExit;
+use lupine::vmm::{GuestExit, Vmm};
 use serde::Serialize;
 
 use super::{Failure, Session, complain};
@@ -17,7 +17,10 @@ struct Ran {
 }
 
 pub(super) fn execute(session: &Session<'_>, args: &Run) -> Result<(), Failure> {
-    let lupine = session.lupine_for(&args.kernel)?;
+    let mut lupine = session.lupine_for(&args.kernel)?;
+    if let Some(tap) = &args.tap {
+        lupine = lupine.with_tap(tap);
+    }
     let mut manifest = session.manifest(&args.image)?;
     if let Some(memory) = args.memory {
         manifest.machine.memory_mib = memory;
@@ -26,6 +29,10 @@ pub(super) fn execute(session: &Session<'_>, args: &Run) -> Result<(), Failure> 
         if !manifest.machine.ports.contains(guest) {
             manifest.machine.ports.push(*guest);
         }
+    }
+    // QEMU is among the tools, and named with all that is missing.
+    if args.kernel.vmm != Vmm::Qemu || args.tap.is_some() {
+        lupine.check_run(&manifest)?;
     }
     lupine.require_tools(&manifest, args.kernel.kernel_src.as_deref())?;
     let image = lupine.image(&manifest)?;
@@ -39,6 +46,7 @@ pub(super) fn execute(session: &Session<'_>, args: &Run) -> Result<(), Failure> 
     let rootfs = lupine.rootfs(&image, args.kernel.variant)?;
     let mut forwards = args.publish.clone();
     if let Some(port) = manifest.health_port()
+        && args.tap.is_none()
         && !forwards.iter().any(|(_, guest)| *guest == port)
     {
         forwards.push((lupine::free_port().map_err(lupine::Error::from)?, port));
@@ -84,6 +92,12 @@ pub(super) fn execute(session: &Session<'_>, args: &Run) -> Result<(), Failure> 
             complain(&format!(
                 "127.0.0.1:{host} leads to the guest's port {port}"
             ));
+        }
+        for address in manifest.machine.ports.iter().filter_map(|&port| {
+            let address = guest.vm().host_port(port);
+            address.filter(|_| args.tap.is_some())
+        }) {
+            complain(&format!("the guest answers at {address}"));
         }
     }
     let exit = if args.check {

@@ -25,6 +25,7 @@ use crate::needs::{Needs, OptionNeed, Strength};
 use crate::process::probes::{ProbeError, ProbeMode, with_shell};
 use crate::process::{Cancel, Cancelled};
 use crate::variant::Variant;
+use crate::vmm::Vmm;
 
 pub use class::{Class, class_of};
 pub use reason::{Reason, ReasonKind, reasons_text};
@@ -73,6 +74,8 @@ pub struct Request<'a> {
     pub needs: &'a Needs,
     /// The kind of kernel.
     pub variant: Variant,
+    /// What boots it: decides which devices it has drivers for.
+    pub vmm: Vmm,
     /// What every kernel has, instead of lupine-base.
     pub base: Option<&'a Base>,
     /// A configuration to take options away from, instead of one where
@@ -83,12 +86,13 @@ pub struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// For an application, from lupine-base.
+    /// For an application under the default VMM, from lupine-base.
     #[must_use]
     pub fn new(needs: &'a Needs, variant: Variant) -> Request<'a> {
         Request {
             needs,
             variant,
+            vmm: Vmm::default(),
             base: None,
             from: None,
         }
@@ -186,8 +190,8 @@ pub fn specialise(
     needs.resolve(&syscalls(source, cache)?);
     let asked = needs.options(Strength::Required);
     let mut base = match request.base {
-        Some(base) => base.options(request.variant, &source.version),
-        None => Base::lupine().options(request.variant, &source.version),
+        Some(base) => base.options(request.variant, request.vmm, &source.version),
+        None => Base::lupine().options(request.variant, request.vmm, &source.version),
     };
     // Who needs an option knows better than who leaves it out.
     base.retain(|row| {

@@ -39,6 +39,7 @@ pub(super) fn execute(session: &Session<'_>, args: &Specialise) -> Result<(), Fa
     let request = Request {
         needs: &needs,
         variant: args.kernel.variant,
+        vmm: args.kernel.vmm,
         base: base.as_ref(),
         from: from.as_deref(),
     };
