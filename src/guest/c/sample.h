@@ -4,6 +4,7 @@
  * the VMM does, and by the monotonic clock. What is found goes to the console, a line each:
  *   lupine-bench: NAME: repeats=N ticks=N,N,... ns=N,N,...
  *   lupine-bench: NAME: skipped: REASON
+ *   lupine-bench: rest before: skipped: REASON, where the machine is never at rest
  *   lupine-bench: done
  */
 #ifndef LUPINE_SAMPLE_H
@@ -88,25 +89,37 @@ static long hundred_instructions(u64 repeats)
 	return 0;
 }
 
+static u64 time_of_loop(u64 repeats)
+{
+	u64 begin = ticks();
+	hundred_instructions(repeats);
+	return ticks() - begin;
+}
+
 /*
  * A large kernel goes on for a while after its first program has begun: it tests algorithms, frees
- * memory. Rests until a loop of some jiffies takes, three times, what it took at best: until nobody
- * takes a slice of it.
+ * memory. Rests until a loop of some jiffies takes, three times, no more than its length: until
+ * nobody takes a slice of it. The length is that of the fastest of some short loops, which fit
+ * between two slices.
  */
 static void await_quiet(void)
 {
-	enum { LOOPS = 120000, LONGEST = 60 };
+	enum { SHORT = 1000, TIMES = 120, LONGEST = 60 };
 	u64 best = ~0ul;
-	for (int i = 0, quiet = 0; i < LONGEST && quiet < 3; i++) {
-		u64 begin, took;
+	int quiet = 0;
+	for (int i = 0; i < LONGEST && quiet < 3; i++) {
+		u64 took;
 		rest(100);
-		begin = ticks();
-		hundred_instructions(LOOPS);
-		took = ticks() - begin;
-		if (took < best)
-			best = took;
-		quiet = took - best <= best / 50 ? quiet + 1 : 0;
+		for (int n = 0; n < 20; n++) {
+			took = time_of_loop(SHORT);
+			if (took < best)
+				best = took;
+		}
+		took = time_of_loop(SHORT * TIMES);
+		quiet = took < best * TIMES + best * TIMES / 10 ? quiet + 1 : 0;
 	}
+	if (quiet < 3)
+		say_skipped("rest before", "", "others kept the processor busy: what follows has their part", 0);
 }
 
 static u64 nanoseconds(void)
