@@ -91,7 +91,7 @@ pub enum Command {
 /// The application.
 #[derive(Debug, Args)]
 pub struct ImageArgs {
-    /// A built-in application (hello, nginx, redis), a manifest (.toml), or an image: OCI layout,
+    /// A built-in application (bench, hello, nginx, redis), a manifest (.toml), or an image: OCI layout,
     /// docker archive, tar or directory
     #[arg(value_name = "IMAGE")]
     pub image: String,
