@@ -391,8 +391,11 @@ pub enum ManifestError {
 }
 
 const BUILTIN: &[(&str, &str)] = &[
+    ("apache2", include_str!("data/apps/apache2.toml")),
     ("bench", include_str!("data/apps/bench.toml")),
+    ("haproxy", include_str!("data/apps/haproxy.toml")),
     ("hello", include_str!("data/apps/hello.toml")),
+    ("memcached", include_str!("data/apps/memcached.toml")),
     ("nginx", include_str!("data/apps/nginx.toml")),
     ("redis", include_str!("data/apps/redis.toml")),
 ];

@@ -91,8 +91,8 @@ pub enum Command {
 /// The application.
 #[derive(Debug, Args)]
 pub struct ImageArgs {
-    /// A built-in application (bench, hello, nginx, redis), a manifest (.toml), or an image: OCI layout,
-    /// docker archive, tar or directory
+    /// A built-in application (apache2, bench, haproxy, hello, memcached, nginx, redis), a manifest
+    /// (.toml), or an image: OCI layout, docker archive, tar or directory
     #[arg(value_name = "IMAGE")]
     pub image: String,
     /// Replace the image's entry point
