@@ -38,7 +38,7 @@ pub struct Measure {
 /// Arguments of `lupine compare`.
 #[derive(Debug, Args)]
 pub struct Compare {
-    /// Applications: built-in (bench, hello, nginx, redis), manifests (.toml) or images
+    /// Applications: built-in (hello, nginx, redis, ...), manifests (.toml) or images
     #[arg(value_name = "IMAGE", required_unless_present = "repeat")]
     pub images: Vec<String>,
     /// The kinds of kernels, separated by commas; others are set in relation to the first
