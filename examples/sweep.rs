@@ -28,7 +28,8 @@ fn main() -> std::process::ExitCode {
 fn run(args: &common::Args) -> Result<(), Error> {
     let lupine = args.lupine()?;
     let app = Manifest::builtin("hello")?;
-    let needs = lupine.needs(&lupine.image(&app)?)?;
+    let image = lupine.image(&app)?;
+    let needs = lupine.needs(&image)?;
     let source = lupine.kernel_source(args.kernel_src.as_deref())?;
 
     let mut plan = Plan {
@@ -47,7 +48,7 @@ fn run(args: &common::Args) -> Result<(), Error> {
             needs.state(option, value);
             name = format!("{option}={value}");
         }
-        let unikernel = Unikernel::of_needs(&lupine, &app, &needs, &source, args.variant, None)?;
+        let unikernel = Unikernel::of_needs(&lupine, &image, &needs, &source, args.variant, None)?;
         let measures = measure(&lupine, &plan, &unikernel)?;
         plan.variants.push(name.clone());
         subjects.push(Subject {

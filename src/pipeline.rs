@@ -100,6 +100,11 @@ impl Lupine {
         self
     }
 
+    /// Where it keeps what it makes.
+    pub(crate) fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
     /// The token that stops this pipeline.
     #[must_use]
     pub fn cancel(&self) -> &Cancel {

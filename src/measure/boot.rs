@@ -39,13 +39,8 @@ pub fn boot(
         ready.push(readiness.ready.as_secs_f64());
         on_boot();
     }
-    let figure = |name: &str, method: &str, samples| Figure {
-        group: Group::Boot,
-        name: name.to_owned(),
-        unit: Unit::Seconds,
-        method: method.to_owned(),
-        samples,
-        error: None,
+    let figure = |name: &str, method: &str, samples| {
+        Figure::new(Group::Boot, name, Unit::Seconds, method, samples)
     };
     Ok(vec![
         figure(
@@ -85,14 +80,13 @@ pub fn boot_instructions(
         vm.wait_ready(&unikernel.health(), |_| {})?;
         samples.extend(vm.console().start_ticks().map(|ticks| ticks as f64));
     }
-    Ok(Some(Figure {
-        group: Group::Boot,
-        name: quantity::BOOT_INSTRUCTIONS.to_owned(),
-        unit: Unit::Instructions,
-        method: "guest instructions from reset to the execution of the application, counted by the emulator (icount), firmware and decompression of the kernel included; while the guest waits for its disk it polls (idle=poll), and how long that takes is the host's doing, so that the least sample is the nearest".to_owned(),
+    Ok(Some(Figure::new(
+        Group::Boot,
+        quantity::BOOT_INSTRUCTIONS,
+        Unit::Instructions,
+        "guest instructions from reset to the execution of the application, counted by the emulator (icount), firmware and decompression of the kernel included; while the guest waits for its disk it polls (idle=poll), and how long that takes is the host's doing, so that the least sample is the nearest",
         samples,
-        error: None,
-    }))
+    )))
 }
 
 /// The phases of one boot with the kernel's whole log on the console, which makes it slower than

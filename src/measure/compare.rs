@@ -1,6 +1,6 @@
 //! A whole comparison: every application on every kind of kernel.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::boot::{boot, boot_instructions, phases};
 use super::conditions::conditions;
@@ -98,7 +98,7 @@ pub fn compare(
 
 fn read(path: &String) -> Result<Vec<u8>, Error> {
     std::fs::read(path).map_err(|error| {
-        let text = format!("baseline {}: {error}", PathBuf::from(path).display());
+        let text = format!("baseline {path}: {error}");
         std::io::Error::new(error.kind(), text).into()
     })
 }

@@ -94,18 +94,19 @@ fn record(figures: &mut Vec<Figure>, name: &str, run: &Run, value: f64) {
         figure.samples.push(value);
         return;
     }
-    figures.push(Figure {
-        group: Group::Application,
-        name: name.to_owned(),
-        unit: Unit::PerSecond,
-        method: format!(
-            "`{} {}` on the host, through the VMM's network, one guest for all runs, after one that does not count",
-            run.program,
-            run.arguments.join(" ")
-        ),
-        samples: vec![value],
-        error: None,
-    });
+    let method = format!(
+        "`{} {}` on the host, through the VMM's network, one guest for all runs, after one that does not count",
+        run.program,
+        run.arguments.join(" ")
+    );
+    let samples = vec![value];
+    figures.push(Figure::new(
+        Group::Application,
+        name,
+        Unit::PerSecond,
+        method,
+        samples,
+    ));
 }
 
 fn runs(load: &Load, host: SocketAddrV4) -> Vec<Run> {

@@ -40,17 +40,16 @@ pub fn memory(
         }
     })?;
     Ok(vec![
-        Figure {
-            group: Group::Memory,
-            name: quantity::SMALLEST_MEMORY.to_owned(),
-            unit: Unit::Mebibytes,
-            method: format!(
+        Figure::new(
+            Group::Memory,
+            quantity::SMALLEST_MEMORY,
+            Unit::Mebibytes,
+            format!(
                 "binary search to 1 MiB for the least guest memory with which the health check passes within {:.0} s, four times what it takes with {given} MiB",
                 patience.as_secs_f64()
             ),
-            samples: vec![f64::from(smallest)],
-            error: None,
-        },
+            vec![f64::from(smallest)],
+        ),
         Figure {
             group: Group::Memory,
             name: quantity::RESIDENT.to_owned(),

@@ -7,7 +7,7 @@ mod answer;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use self::answer::{Answer, parse};
@@ -15,6 +15,8 @@ use super::quantity;
 use super::report::{Figure, Group};
 use super::sample::{Summary, Unit};
 use super::unikernel::Unikernel;
+use crate::cache::Kind;
+use crate::digest::DigestBuilder;
 use crate::error::Error;
 use crate::guest::init::BENCH;
 use crate::manifest::{ImageSource, Manifest};
@@ -97,8 +99,7 @@ fn run(
     way: Way,
     accel: Accel,
 ) -> Result<Vec<(String, Answer)>, Error> {
-    let folder = tempfile::tempdir()?;
-    let manifest = manifest(&unikernel.manifest, folder.path(), way)?;
+    let manifest = manifest(&unikernel.manifest, &program(lupine)?, way);
     let image = lupine.image(&manifest)?;
     let variant = match way {
         Way::UserMode => Variant::LupineNokml,
@@ -124,11 +125,23 @@ fn run(
     Ok(answers)
 }
 
+/// The folder that holds the program: the same each time, because an image's place in the cache
+/// depends on the names of what is put on top of it.
+fn program(lupine: &Lupine) -> Result<PathBuf, Error> {
+    let key = DigestBuilder::new("bench-1")
+        .field("program", BENCH)
+        .finish();
+    let (cache, cancel) = (lupine.cache(), lupine.cancel());
+    cache.get_or_make(Kind::Image, &key, cancel, &mut || {}, |folder| {
+        let program = folder.join("bench");
+        fs::write(&program, BENCH)?;
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
+        Ok(())
+    })
+}
+
 /// The application's image with the program on top and in its place.
-fn manifest(application: &Manifest, folder: &Path, way: Way) -> Result<Manifest, Error> {
-    let program = folder.join("bench");
-    fs::write(&program, BENCH)?;
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
+fn manifest(application: &Manifest, folder: &Path, way: Way) -> Manifest {
     let mut manifest = application.clone();
     match manifest.image.embedded() {
         // An embedded program has no files to put something on.
@@ -143,7 +156,7 @@ fn manifest(application: &Manifest, folder: &Path, way: Way) -> Result<Manifest,
     manifest.run.native_calls = way == Way::Syscall;
     manifest.machine.ports.clear();
     manifest.health = None;
-    Ok(manifest)
+    manifest
 }
 
 fn figures_of(answers: &[(String, Answer)], way: Way, accel: Accel) -> Vec<Figure> {

@@ -15,13 +15,9 @@ pub fn options(reasons: &[Reason]) -> Vec<Figure> {
         |reason: &Reason| !matches!(reason.kind, ReasonKind::Baseline | ReasonKind::Default);
     let count = |keep: &dyn Fn(&Reason) -> bool| set.iter().filter(|r| keep(r)).count();
     let of_class = |class: Class| count(&|r| r.prompt && !needed(r) && r.class == class);
-    let figure = |name: &str, method: &str, count: usize| Figure {
-        group: Group::Options,
-        name: name.to_owned(),
-        unit: Unit::Options,
-        method: method.to_owned(),
-        samples: vec![count as f64],
-        error: None,
+    let figure = |name: &str, method: &str, count: usize| {
+        let samples = vec![count as f64];
+        Figure::new(Group::Options, name, Unit::Options, method, samples)
     };
     let by_class = "options with a prompt that neither base nor the application asks for, by the paper's classes";
     vec![

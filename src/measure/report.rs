@@ -203,6 +203,25 @@ pub struct Phase {
 }
 
 impl Figure {
+    /// A quantity that was measured.
+    #[must_use]
+    pub fn new(
+        group: Group,
+        name: &str,
+        unit: Unit,
+        method: impl Into<String>,
+        samples: Vec<f64>,
+    ) -> Figure {
+        Figure {
+            group,
+            name: name.to_owned(),
+            unit,
+            method: method.into(),
+            samples,
+            error: None,
+        }
+    }
+
     /// The statistics of its samples; `None` where there are none.
     #[must_use]
     pub fn summary(&self) -> Option<Summary> {

@@ -18,13 +18,9 @@ use super::sample::Unit;
 pub fn size(vmlinux: &Path, bzimage: &Path) -> io::Result<Vec<Figure>> {
     let elf_bytes = std::fs::read(vmlinux)?;
     let sections = Sections::read(&elf_bytes)?;
-    let figure = |name: &str, method: &str, bytes: u64| Figure {
-        group: Group::Size,
-        name: name.to_owned(),
-        unit: Unit::Bytes,
-        method: method.to_owned(),
-        samples: vec![bytes as f64],
-        error: None,
+    let figure = |name: &str, method: &str, bytes: u64| {
+        let samples = vec![bytes as f64];
+        Figure::new(Group::Size, name, Unit::Bytes, method, samples)
     };
     Ok(vec![
         figure(

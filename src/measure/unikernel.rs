@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::error::Error;
 use crate::files::{copy_atomically, write_atomically};
+use crate::image::AppImage;
+use crate::kernel::build::PARTS;
 use crate::kernel::config::{Reason, Request, SpecialisedConfig};
 use crate::kernel::parts::SizePart;
 use crate::kernel::source::KernelSource;
@@ -60,7 +62,6 @@ impl Unikernel {
     const CONFIG: &str = "config";
     const MANIFEST: &str = "manifest.json";
     const REASONS: &str = "reasons.json";
-    const PARTS: &str = "parts.json";
     const KERNEL: &str = "kernel.json";
 
     /// Goes through the pipeline's stages, those of the cache without work. `from` is the
@@ -77,7 +78,7 @@ impl Unikernel {
     ) -> Result<Unikernel, Error> {
         let image = lupine.image(manifest)?;
         let needs = lupine.needs(&image)?;
-        Self::of_needs(lupine, manifest, &needs, source, variant, from)
+        Self::of_needs(lupine, &image, &needs, source, variant, from)
     }
 
     /// The same with needs of one's own, to see what an option costs.
@@ -86,13 +87,12 @@ impl Unikernel {
     /// A stage failed.
     pub fn of_needs(
         lupine: &Lupine,
-        manifest: &Manifest,
+        image: &AppImage,
         needs: &Needs,
         source: &KernelSource,
         variant: Variant,
         from: Option<&[u8]>,
     ) -> Result<Unikernel, Error> {
-        let image = lupine.image(manifest)?;
         let source = lupine.patch(source.clone(), variant)?;
         let request = Request {
             from,
@@ -101,7 +101,7 @@ impl Unikernel {
         };
         let SpecialisedConfig { text, reasons, .. } = lupine.specialise_as(&source, &request)?;
         let kernel = lupine.kernel_of(&source, &text)?;
-        let rootfs = lupine.rootfs(&image, variant)?;
+        let rootfs = lupine.rootfs(image, variant)?;
         Ok(Unikernel {
             manifest: image.manifest().clone(),
             kernel: KernelFacts {
@@ -135,7 +135,7 @@ impl Unikernel {
             manifest: json(&read(Self::MANIFEST)?, &directory.join(Self::MANIFEST))?,
             kernel: json(&read(Self::KERNEL)?, &directory.join(Self::KERNEL))?,
             reasons: json(&read(Self::REASONS)?, &directory.join(Self::REASONS))?,
-            parts: json(&read(Self::PARTS)?, &directory.join(Self::PARTS))?,
+            parts: json(&read(PARTS)?, &directory.join(PARTS))?,
             config: read(Self::CONFIG)?,
             bzimage: directory.join(Self::BZIMAGE),
             vmlinux: directory.join(Self::VMLINUX),
@@ -158,7 +158,7 @@ impl Unikernel {
             (Self::MANIFEST, serde_json::to_vec_pretty(&self.manifest)),
             (Self::KERNEL, serde_json::to_vec_pretty(&self.kernel)),
             (Self::REASONS, serde_json::to_vec_pretty(&self.reasons)),
-            (Self::PARTS, serde_json::to_vec_pretty(&self.parts)),
+            (PARTS, serde_json::to_vec_pretty(&self.parts)),
         ];
         for (name, text) in texts {
             write_atomically(&directory.join(name), &text?)?;

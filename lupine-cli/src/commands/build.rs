@@ -28,7 +28,7 @@ pub(super) fn execute(session: &Session<'_>, args: &Build) -> Result<(), Failure
     let source = lupine.kernel_source(args.kernel.kernel_src.as_deref())?;
     let image = lupine.image(&manifest)?;
     let needs = lupine.needs(&image)?;
-    let unikernel = Unikernel::of_needs(&lupine, &manifest, &needs, &source, variant, None)?;
+    let unikernel = Unikernel::of_needs(&lupine, &image, &needs, &source, variant, None)?;
 
     let output = args
         .output

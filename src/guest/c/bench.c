@@ -165,7 +165,7 @@ static void beside_sleepers(void)
 	int alive = 0;
 	long child = 0;
 	for (size_t i = 0; i < LENGTH(COUNTS) && child >= 0; i++) {
-		struct text suffix = { .used = 0 };
+		struct line suffix = { .used = 0 };
 		while (alive < COUNTS[i]) {
 			child = sys(SYS_fork);
 			if (child < 0)
@@ -175,19 +175,19 @@ static void beside_sleepers(void)
 					sys(SYS_pause);
 			sleeper[alive++] = child;
 		}
-		put(&suffix, " beside ");
-		put_number(&suffix, (u64)COUNTS[i]);
-		put(&suffix, COUNTS[i] == 1 ? " sleeping process" : " sleeping processes");
-		suffix.bytes[suffix.used] = 0;
+		add(&suffix, " beside ");
+		add_number(&suffix, (long)COUNTS[i]);
+		add(&suffix, COUNTS[i] == 1 ? " sleeping process" : " sleeping processes");
+		suffix.text[suffix.used] = 0;
 		if (child < 0) {
-			say_skipped("null call", suffix.bytes, "no more processes", child);
-			say_skipped("pipe latency", suffix.bytes, "no more processes", child);
-			say_skipped("fork and exit", suffix.bytes, "no more processes", child);
+			say_skipped("null call", suffix.text, "no more processes", child);
+			say_skipped("pipe latency", suffix.text, "no more processes", child);
+			say_skipped("fork and exit", suffix.text, "no more processes", child);
 			break;
 		}
-		sample("null call", suffix.bytes, null_call, 1000);
-		between_two("pipe latency", suffix.bytes, two_pipes, 0);
-		sample("fork and exit", suffix.bytes, fork_exit, FORKS);
+		sample("null call", suffix.text, null_call, 1000);
+		between_two("pipe latency", suffix.text, two_pipes, 0);
+		sample("fork and exit", suffix.text, fork_exit, FORKS);
 	}
 	while (alive--) {
 		sys(SYS_kill, sleeper[alive], SIGKILL);

@@ -13,7 +13,7 @@
 #ifndef LUPINE_REPORT_H
 #define LUPINE_REPORT_H
 
-#include "sys.h"
+#include "line.h"
 
 enum { EXIT_INIT_FAILED = 125, EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127 };
 
@@ -21,37 +21,6 @@ static int optional; /* the directive at hand may fail */
 static int is_first; /* process 1 of the machine or of its namespace */
 static int failure_status = EXIT_INIT_FAILED;
 static int failure_pipe = -1; /* takes a byte when the program cannot be executed */
-
-struct line {
-	char text[512];
-	size_t used;
-};
-
-static void add(struct line *line, const char *text)
-{
-	while (*text && line->used < sizeof(line->text) - 1)
-		line->text[line->used++] = *text++;
-}
-
-static void add_number(struct line *line, long number)
-{
-	char digits[21];
-	size_t at = sizeof digits;
-	u64 rest = number < 0 ? (u64)-number : (u64)number;
-	digits[--at] = 0;
-	do
-		digits[--at] = (char)('0' + rest % 10);
-	while (rest /= 10);
-	if (number < 0)
-		digits[--at] = '-';
-	add(line, digits + at);
-}
-
-static void print(struct line *line)
-{
-	line->text[line->used++] = '\n';
-	write_all(1, line->text, line->used);
-}
 
 static const struct {
 	int number;

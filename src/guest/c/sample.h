@@ -11,51 +11,23 @@
 #define LUPINE_SAMPLE_H
 
 #define SYS6_OUT_OF_LINE
-#include "sys.h"
+#include "line.h"
 
 enum { SAMPLES = 11 };
 
-struct text {
-	char bytes[1024];
-	size_t used;
-};
-
-static void put(struct text *text, const char *more)
-{
-	while (*more && text->used < sizeof(text->bytes) - 1)
-		text->bytes[text->used++] = *more++;
-}
-
-static void put_number(struct text *text, u64 number)
-{
-	char digits[21];
-	size_t at = sizeof digits;
-	digits[--at] = 0;
-	do
-		digits[--at] = (char)('0' + number % 10);
-	while (number /= 10);
-	put(text, digits + at);
-}
-
-static void put_end(struct text *text)
-{
-	text->bytes[text->used++] = '\n';
-	write_all(1, text->bytes, text->used);
-}
-
 static void say_skipped(const char *name, const char *suffix, const char *reason, long error)
 {
-	struct text text = { .used = 0 };
-	put(&text, "lupine-bench: ");
-	put(&text, name);
-	put(&text, suffix);
-	put(&text, ": skipped: ");
-	put(&text, reason);
+	struct line line = { .used = 0 };
+	add(&line, "lupine-bench: ");
+	add(&line, name);
+	add(&line, suffix);
+	add(&line, ": skipped: ");
+	add(&line, reason);
 	if (error < 0) {
-		put(&text, ", errno ");
-		put_number(&text, (u64)-error);
+		add(&line, ", errno ");
+		add_number(&line, (long)-error);
 	}
-	put_end(&text);
+	print(&line);
 }
 
 static u64 ticks(void)
@@ -137,7 +109,7 @@ typedef long operation(u64 repeats);
 static long sample(const char *name, const char *suffix, operation *run, u64 repeats)
 {
 	u64 tick[SAMPLES], ns[SAMPLES];
-	struct text text = { .used = 0 };
+	struct line line = { .used = 0 };
 	long error;
 	settle();
 	error = run(repeats);
@@ -152,19 +124,19 @@ static long sample(const char *name, const char *suffix, operation *run, u64 rep
 		say_skipped(name, suffix, "the kernel refused a step", error);
 		return error;
 	}
-	put(&text, "lupine-bench: ");
-	put(&text, name);
-	put(&text, suffix);
-	put(&text, ": repeats=");
-	put_number(&text, repeats);
+	add(&line, "lupine-bench: ");
+	add(&line, name);
+	add(&line, suffix);
+	add(&line, ": repeats=");
+	add_number(&line, (long)repeats);
 	for (int kind = 0; kind < 2; kind++) {
-		put(&text, kind ? " ns=" : " ticks=");
+		add(&line, kind ? " ns=" : " ticks=");
 		for (int i = 0; i < SAMPLES; i++) {
-			put(&text, i ? "," : "");
-			put_number(&text, kind ? ns[i] : tick[i]);
+			add(&line, i ? "," : "");
+			add_number(&line, (long)kind ? ns[i] : tick[i]);
 		}
 	}
-	put_end(&text);
+	print(&line);
 	return 0;
 }
 
