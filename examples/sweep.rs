@@ -39,6 +39,7 @@ fn run(args: &common::Args) -> Result<(), Error> {
         repetitions: 11,
         spread_limit: 0.1,
         baseline: None,
+        vmm: lupine::vmm::Vmm::Qemu,
         kernel_source: None,
     };
     let mut subjects = Vec::new();

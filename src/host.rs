@@ -129,6 +129,16 @@ pub const TOOLS: &[Tool] = &[
         ["redis-tools", "redis", "redis", "redis"],
     ),
     program(
+        "pgbench",
+        Purpose::Load,
+        [
+            "postgresql",
+            "postgresql-contrib",
+            "postgresql",
+            "postgresql-contrib",
+        ],
+    ),
+    program(
         "e2fsck",
         Purpose::Test,
         ["e2fsprogs", "e2fsprogs", "e2fsprogs", "e2fsprogs"],
@@ -291,10 +301,21 @@ impl fmt::Display for Missing {
 /// # Errors
 /// [`Missing`], with everything that lacks at once.
 pub fn require(purposes: &[Purpose], except: &[&str]) -> Result<(), Missing> {
+    missing_of(|tool| purposes.contains(&tool.purpose) && !except.contains(&tool.name))
+}
+
+/// The same for tools by name; a name that is none of [`TOOLS`] is not asked for.
+///
+/// # Errors
+/// [`Missing`], with everything that lacks at once.
+pub fn require_programs(names: &[&str]) -> Result<(), Missing> {
+    missing_of(|tool| names.contains(&tool.name))
+}
+
+fn missing_of(is_asked: impl Fn(&Tool) -> bool) -> Result<(), Missing> {
     let missing: Vec<&Tool> = TOOLS
         .iter()
-        .filter(|tool| purposes.contains(&tool.purpose) && !except.contains(&tool.name))
-        .filter(|tool| tool.find().is_none())
+        .filter(|tool| is_asked(tool) && tool.find().is_none())
         .collect();
     if missing.is_empty() {
         return Ok(());

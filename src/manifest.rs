@@ -66,6 +66,25 @@ pub enum Load {
         /// Requests under way at a time.
         connections: u32,
     },
+    /// pgbench: its transactions, which read and write, and those that only read, in the database
+    /// that is named like the user, filled before.
+    Postgres {
+        /// Guest port.
+        port: u16,
+        /// User, whom the server admits without a password.
+        #[serde(default = "default_database_user")]
+        user: String,
+        /// Size of the database: 100,000 accounts each.
+        scale: u32,
+        /// Transactions of one run, of all clients together.
+        transactions: u32,
+        /// Clients at a time.
+        clients: u32,
+    },
+}
+
+fn default_database_user() -> String {
+    "postgres".to_owned()
 }
 
 impl Load {
@@ -73,7 +92,9 @@ impl Load {
     #[must_use]
     pub fn port(&self) -> u16 {
         match self {
-            Load::Http { port, .. } | Load::Redis { port, .. } => *port,
+            Load::Http { port, .. } | Load::Redis { port, .. } | Load::Postgres { port, .. } => {
+                *port
+            }
         }
     }
 }
@@ -277,6 +298,9 @@ impl ExtraNeeds {
 pub struct Machine {
     /// Guest memory, MiB.
     pub memory_mib: u32,
+    /// Processors, 1 to 255; more than one make symmetric multi-processing a need.
+    #[serde(skip_serializing_if = "is_one")]
+    pub processors: u8,
     /// TCP ports that the application listens on; `run -p HOST:GUEST` maps
     /// them, and an example maps the first to a free port.
     pub ports: Vec<u16>,
@@ -284,10 +308,15 @@ pub struct Machine {
     pub free_mib: u32,
 }
 
+fn is_one(processors: &u8) -> bool {
+    *processors == 1
+}
+
 impl Default for Machine {
     fn default() -> Machine {
         Machine {
             memory_mib: 64,
+            processors: 1,
             ports: Vec::new(),
             free_mib: 16,
         }
@@ -397,6 +426,7 @@ const BUILTIN: &[(&str, &str)] = &[
     ("hello", include_str!("data/apps/hello.toml")),
     ("memcached", include_str!("data/apps/memcached.toml")),
     ("nginx", include_str!("data/apps/nginx.toml")),
+    ("postgres", include_str!("data/apps/postgres.toml")),
     ("redis", include_str!("data/apps/redis.toml")),
 ];
 
@@ -539,6 +569,9 @@ impl Manifest {
         if !(8..=1 << 20).contains(&self.machine.memory_mib) {
             let problem = format!("{} is not 8 to 1048576 MiB", self.machine.memory_mib);
             return error("machine.memory_mib", problem);
+        }
+        if self.machine.processors == 0 {
+            return error("machine.processors", "0 is not 1 to 255".to_owned());
         }
         if let Some(file) = self
             .run

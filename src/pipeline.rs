@@ -226,6 +226,7 @@ impl Lupine {
         for (symbol, value) in &image.manifest().needs.options {
             needs.state(symbol, value);
         }
+        needs.have_processors(image.manifest().machine.processors);
         Ok(needs)
     }
 
@@ -394,21 +395,36 @@ impl Lupine {
             choice.reason
         ));
         let kernel = kernel.file(self.vmm.kernel_file());
-        let mut machine = Machine::new(kernel, rootfs.path());
-        machine.vmm = self.vmm;
-        machine.memory_mib = manifest.machine.memory_mib;
-        machine.network = !manifest.machine.ports.is_empty();
+        let mut machine = self.machine(&kernel, rootfs.path(), manifest);
         for &(host, guest) in forwards {
             machine = machine.forward(host, guest);
-        }
-        if let Some(tap) = self.tap.as_ref().filter(|_| machine.network) {
-            machine = machine.with_tap(tap);
         }
         let vm = Vm::boot(&machine, choice.accel, &self.cancel)?;
         Ok(Guest {
             vm,
             health: health_check(manifest),
         })
+    }
+}
+
+impl Lupine {
+    /// The machine of an application, by this pipeline's virtual machine monitor, on its tap
+    /// device if it has one and the application is on the network.
+    pub(crate) fn machine(&self, kernel: &Path, root: &Path, manifest: &Manifest) -> Machine {
+        let mut machine = Machine::new(kernel, root);
+        machine.vmm = self.vmm;
+        machine.memory_mib = manifest.machine.memory_mib;
+        machine.cpus = manifest.machine.processors;
+        machine.network = !manifest.machine.ports.is_empty();
+        match &self.tap {
+            Some(tap) if machine.network => machine.with_tap(tap),
+            _ => machine,
+        }
+    }
+
+    /// Whether guests are on a tap device, where the host reaches every port.
+    pub(crate) fn has_tap(&self) -> bool {
+        self.tap.is_some()
     }
 }
 

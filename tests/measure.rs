@@ -12,15 +12,14 @@ mod common;
 use std::time::Instant;
 
 use lupine::Lupine;
-use lupine::host::Purpose;
 use lupine::manifest::Manifest;
 use lupine::measure::{
     Application, Comparison, Figure, Group, Measures, Outcome, Plan, Unikernel, compare, measure,
-    quantity, render,
+    processors, quantity, render,
 };
 use lupine::variant::Variant;
 
-use common::{ALL, able, asked_for_all};
+use common::{ALL, able, asked_for_all, has_programs};
 
 fn plan(groups: &[Group]) -> Plan {
     // The kernel without kernel mode is of another tree, which takes as long again.
@@ -35,6 +34,7 @@ fn plan(groups: &[Group]) -> Plan {
         repetitions: 1,
         spread_limit: 0.1,
         baseline: None,
+        vmm: lupine::vmm::Vmm::Qemu,
         kernel_source: None,
     }
 }
@@ -156,26 +156,63 @@ fn the_gate_is_shorter(found: &Comparison, measures: &Measures) {
 
 #[test]
 fn a_server_is_measured_under_load() {
-    if !able(ALL) || !able(&[Purpose::Load]) {
-        return;
+    if able(ALL) && has_programs(&["ab"]) {
+        loads_are_measured("nginx", &[quantity::HTTP_CONNECTION, quantity::HTTP_KEPT]);
     }
+}
+
+#[test]
+fn a_database_is_measured_under_load() {
+    if asked_for_all() && able(ALL) && has_programs(&["pgbench"]) {
+        let loads = [quantity::POSTGRES_WRITING, quantity::POSTGRES_READING];
+        loads_are_measured("postgres", &loads);
+    }
+}
+
+fn loads_are_measured(application: &str, names: &[&str]) {
     let lupine = Lupine::of_user().unwrap();
-    let nginx = Application {
-        name: "nginx".to_owned(),
-        manifest: Manifest::builtin("nginx").unwrap(),
+    let application = Application {
+        name: application.to_owned(),
+        manifest: Manifest::builtin(application).unwrap(),
     };
     let plan = Plan {
         variants: vec![Variant::Lupine.name().to_owned()],
         ..plan(&[Group::Application])
     };
-    let found = compare(&lupine, &plan, &[nginx], None, |_| Ok(())).unwrap();
-    for name in [quantity::HTTP_CONNECTION, quantity::HTTP_KEPT] {
+    let found = compare(&lupine, &plan, &[application], None, |_| Ok(())).unwrap();
+    for name in names {
         let subject = found.subjects.first().unwrap();
         let figure = subject.figure(Group::Application, name);
         let figure = figure.unwrap_or_else(|| panic!("{subject:?}"));
         assert_eq!(figure.samples.len(), 1, "{figure:?}");
         assert!(figure.samples.iter().all(|&rate| rate > 1.0), "{figure:?}");
         assert!(found.is_emulated(figure) == found.conditions.emulated);
+    }
+}
+
+#[test]
+fn a_kernel_for_several_processors_is_measured_on_one_and_on_several() {
+    if !asked_for_all() || !able(ALL) {
+        return;
+    }
+    let lupine = Lupine::of_user().unwrap();
+    let source = lupine.kernel_source(None).unwrap();
+    for variant in [Variant::LupineNokml, Variant::Lupine] {
+        let mut manifest = Manifest::builtin("hello").unwrap();
+        manifest.machine.processors = 2;
+        let built = Unikernel::build(&lupine, &manifest, &source, variant, None).unwrap();
+        let config = String::from_utf8(built.config.clone()).unwrap();
+        for option in ["CONFIG_SMP=y", "CONFIG_NR_CPUS=2"] {
+            assert!(config.lines().any(|line| line == option), "{option}");
+        }
+        let figures = processors(&lupine, &built, 1, || {}).unwrap();
+        let null_call = |suffix: &str| {
+            let name = format!("{}, SMP kernel on {suffix}", quantity::NULL_CALL);
+            let found = figures.iter().find(|figure| figure.name == name);
+            median_of(found.expect(&name))
+        };
+        let (one, two) = (null_call("1 processor"), null_call("2 processors"));
+        assert!(one > 10.0 && two > 10.0, "{one} {two}");
     }
 }
 

@@ -91,8 +91,8 @@ pub enum Command {
 /// The application.
 #[derive(Debug, Args)]
 pub struct ImageArgs {
-    /// A built-in application (apache2, bench, haproxy, hello, memcached, nginx, redis), a manifest
-    /// (.toml), or an image: OCI layout, docker archive, tar or directory
+    /// A built-in application (apache2, bench, haproxy, hello, memcached, nginx, postgres, redis), a
+    /// manifest (.toml), or an image: OCI layout, docker archive, tar or directory
     #[arg(value_name = "IMAGE")]
     pub image: String,
     /// Replace the image's entry point
@@ -198,6 +198,9 @@ pub struct Run {
     /// Guest memory in MiB
     #[arg(long, short, value_name = "MIB")]
     pub memory: Option<u32>,
+    /// Processors of the guest; more than one are another kernel, with SMP
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
+    pub cpus: Option<u8>,
     /// Stop the guest as soon as its health check has passed
     #[arg(long)]
     pub check: bool,

@@ -32,7 +32,7 @@ pub fn boot(
     let accel = lupine.choose_accelerator()?.accel;
     let (mut started, mut ready) = (Vec::new(), Vec::new());
     for _ in 0..repetitions.max(1) {
-        let machine = unikernel.machine()?;
+        let machine = unikernel.machine(lupine)?;
         let mut vm = Vm::boot(&machine, accel, lupine.cancel())?;
         let readiness = vm.wait_ready(&unikernel.health(), |_| {})?;
         started.extend(readiness.started.map(|time| time.as_secs_f64()));
@@ -71,7 +71,7 @@ pub fn boot_instructions(
     }
     let mut samples = Vec::new();
     for _ in 0..repetitions.max(1) {
-        let mut machine = unikernel.machine()?;
+        let mut machine = unikernel.machine(lupine)?;
         machine.instructions = true;
         // Without it the count leaps to the next tick of the timer, four million, wherever the
         // kernel waits for its disk; how often is the host's doing.
@@ -96,7 +96,7 @@ pub fn boot_instructions(
 /// The boot failed.
 pub fn phases(lupine: &Lupine, unikernel: &Unikernel) -> Result<Vec<Phase>, Error> {
     let accel = lupine.choose_accelerator()?.accel;
-    let mut machine = unikernel.machine()?;
+    let mut machine = unikernel.machine(lupine)?;
     machine.kernel_log = true;
     let parameters = ["initcall_debug", "ignore_loglevel", "printk.time=1"];
     machine.extra_parameters = parameters.map(str::to_owned).into();

@@ -1,6 +1,7 @@
 //! A whole comparison: every application on every kind of kernel.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use super::boot::{boot, boot_instructions, phases};
 use super::conditions::conditions;
@@ -8,6 +9,7 @@ use super::load::load;
 use super::memory::memory;
 use super::operations::{self, operations};
 use super::options::options;
+use super::processors::{self, processors};
 use super::report::{Comparison, FORMAT, Figure, Group, Measures, Outcome, Plan, Subject};
 use super::size::size;
 use super::unikernel::Unikernel;
@@ -17,7 +19,7 @@ use crate::manifest::Manifest;
 use crate::pipeline::Lupine;
 use crate::progress::Unit as Step;
 use crate::variant::Variant;
-use crate::vmm::{Vmm, qemu};
+use crate::vmm;
 
 /// An application of a plan, opened.
 #[derive(Clone, Debug)]
@@ -37,8 +39,9 @@ pub struct Application {
 /// An application that cannot be built or does not run is a subject with its error; others go on.
 ///
 /// # Errors
-/// The kernel source or the baseline cannot be read, a kind of kernel has no such name, nothing
-/// can be booted on this machine, the user cancelled, or `on_subject` failed.
+/// The kernel source or the baseline cannot be read, a kind of kernel has no such name, the plan
+/// names another virtual machine monitor than `lupine` has or nothing can be booted by it on this
+/// machine, the user cancelled, or `on_subject` failed.
 pub fn compare(
     lupine: &Lupine,
     plan: &Plan,
@@ -52,6 +55,11 @@ pub fn compare(
         .map(|name| name.parse())
         .collect::<Result<Vec<Variant>, _>>()
         .map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidInput, error))?;
+    if plan.vmm != lupine.vmm() {
+        let text = format!("the plan is for {}, and not {}", plan.vmm, lupine.vmm());
+        return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, text).into());
+    }
+    lupine.check_vmm()?;
     let source = lupine.kernel_source(plan.kernel_source.as_deref().map(Path::new))?;
     let baseline = plan.baseline.as_ref().map(read).transpose()?;
     let known = known.filter(|known| known.format == FORMAT && known.plan == *plan);
@@ -63,6 +71,7 @@ pub fn compare(
         subjects: Vec::new(),
     };
     let total = applications.len() * variants.len();
+    let mut pace = Pace::default();
     for application in applications {
         for &variant in &variants {
             let number = comparison.subjects.len() + 1;
@@ -73,10 +82,15 @@ pub fn compare(
             let outcome = match known.iter().find(of).filter(done) {
                 Some(subject) => subject.outcome.clone(),
                 None => {
-                    let heading = format!("{number} of {total}: {} on {variant}", application.name);
+                    let left = pace.left(total - comparison.subjects.len());
+                    let name = &application.name;
+                    let heading = format!("{number} of {total}: {name} on {variant}{left}");
                     lupine.progress().message(&heading);
+                    let began = Instant::now();
                     let from = baseline.as_deref().filter(|_| variant == Variant::Microvm);
-                    match subject(lupine, plan, application, &source, variant, from) {
+                    let measured = subject(lupine, plan, application, &source, variant, from);
+                    pace.took(began.elapsed());
+                    match measured {
                         Ok(measures) => Outcome::Measured(Box::new(measures)),
                         Err(error) => {
                             lupine.cancel().check()?;
@@ -96,6 +110,32 @@ pub fn compare(
     Ok(comparison)
 }
 
+/// How long subjects took, to say how long those that are left will.
+#[derive(Default)]
+struct Pace {
+    spent: Duration,
+    subjects: u32,
+}
+
+impl Pace {
+    fn took(&mut self, time: Duration) {
+        self.spent += time;
+        self.subjects += 1;
+    }
+
+    /// Such as `, about 12 minutes left`; nothing before the first subject is done.
+    fn left(&self, subjects: usize) -> String {
+        if self.subjects == 0 {
+            return String::new();
+        }
+        let each = self.spent.as_secs_f64() / f64::from(self.subjects);
+        match (each * subjects as f64 / 60.0).round() as u64 {
+            0 | 1 => ", about a minute left".to_owned(),
+            minutes => format!(", about {minutes} minutes left"),
+        }
+    }
+}
+
 fn read(path: &String) -> Result<Vec<u8>, Error> {
     std::fs::read(path).map_err(|error| {
         let text = format!("baseline {path}: {error}");
@@ -112,7 +152,49 @@ fn subject(
     from: Option<&[u8]>,
 ) -> Result<Measures, Error> {
     let unikernel = Unikernel::build(lupine, &application.manifest, source, variant, from)?;
-    measure(lupine, plan, &unikernel)
+    let mut measures = measure(lupine, plan, &unikernel)?;
+    if plan.groups.contains(&Group::Degradation) && unikernel.manifest.machine.processors == 1 {
+        let measured = for_several(lupine, application, source, variant, from, unikernel)
+            .and_then(|unikernel| measure_processors(lupine, plan, &unikernel, &mut measures));
+        if let Err(error) = measured {
+            failed(&mut measures, lupine, Group::Degradation, &error)?;
+        }
+    }
+    Ok(measures)
+}
+
+/// The same application on a kernel for several processors, which `unikernel` may have already.
+fn for_several(
+    lupine: &Lupine,
+    application: &Application,
+    source: &KernelSource,
+    variant: Variant,
+    from: Option<&[u8]>,
+    mut unikernel: Unikernel,
+) -> Result<Unikernel, Error> {
+    let count = processors::several();
+    if unikernel.has_option("SMP") {
+        unikernel.manifest.machine.processors = count;
+        return Ok(unikernel);
+    }
+    let mut manifest = application.manifest.clone();
+    manifest.machine.processors = count;
+    Unikernel::build(lupine, &manifest, source, variant, from)
+}
+
+fn measure_processors(
+    lupine: &Lupine,
+    plan: &Plan,
+    unikernel: &Unikernel,
+    measures: &mut Measures,
+) -> Result<(), Error> {
+    let progress = lupine.progress();
+    let stage = format!("several processors for {}", unikernel.manifest.name);
+    progress.stage(&stage, Some(processors::runs().into()), Step::Steps);
+    let figures = processors(lupine, unikernel, plan.repetitions, || progress.advance(1));
+    progress.finish();
+    measures.figures.extend(figures?);
+    Ok(())
 }
 
 /// Measures one built unikernel: what of `plan` does not need its source. Of a plan, only the
@@ -133,14 +215,9 @@ pub fn measure(lupine: &Lupine, plan: &Plan, unikernel: &Unikernel) -> Result<Me
         measures.digests.insert(what.to_owned(), text);
     }
     let accel = lupine.choose_accelerator()?.accel;
-    let machine = unikernel.machine()?;
-    if machine.vmm == Vmm::Qemu {
-        let words = qemu::arguments(&machine, accel);
-        let words = words.iter().map(|word| word.to_string_lossy().into_owned());
-        let command = [qemu::PROGRAM.to_owned()].into_iter().chain(words);
-        let command = command.collect();
-        measures.commands.insert("boot".to_owned(), command);
-    }
+    let machine = unikernel.machine(lupine)?;
+    let command = vmm::command(&machine, accel)?;
+    measures.commands.insert("boot".to_owned(), command);
     if has(Group::Options) {
         measures.figures.extend(options(&unikernel.reasons));
     }
@@ -206,6 +283,12 @@ pub fn measure(lupine: &Lupine, plan: &Plan, unikernel: &Unikernel) -> Result<Me
         }
         progress.finish();
     }
+    if has(Group::Degradation)
+        && unikernel.manifest.machine.processors > 1
+        && let Err(error) = measure_processors(lupine, plan, unikernel, &mut measures)
+    {
+        failed(&mut measures, lupine, Group::Degradation, &error)?;
+    }
     Ok(measures)
 }
 
@@ -245,4 +328,19 @@ fn chain(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_follows_what_was_taken() {
+        let mut pace = Pace::default();
+        assert_eq!(pace.left(9), "");
+        pace.took(Duration::from_secs(100));
+        pace.took(Duration::from_secs(140));
+        assert_eq!(pace.left(3), ", about 6 minutes left");
+        assert_eq!(pace.left(0), ", about a minute left");
+    }
 }

@@ -90,7 +90,7 @@ fn runs(
     memory_mib: u32,
     limit: Option<Duration>,
 ) -> Result<(Duration, Option<u64>), Error> {
-    let mut machine = unikernel.machine()?;
+    let mut machine = unikernel.machine(lupine)?;
     machine.memory_mib = memory_mib;
     let mut check = unikernel.health();
     check.limit = limit.map_or(check.limit, |limit| limit.min(check.limit));

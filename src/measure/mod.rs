@@ -14,6 +14,7 @@ mod memory;
 mod operations;
 mod options;
 mod paper;
+mod processors;
 pub mod quantity;
 pub mod render;
 mod report;
@@ -30,6 +31,7 @@ pub use memory::memory;
 pub use operations::operations;
 pub use options::options;
 pub use paper::{Paper, PaperError, PaperFigure};
+pub use processors::processors;
 pub use report::{
     Comparison, Conditions, FORMAT, Figure, Group, Measures, Outcome, Phase, Plan, Subject,
 };

@@ -79,13 +79,23 @@ pub fn operations(
     };
     let mut figures = Vec::new();
     for &way in ways {
-        let answers = run(lupine, unikernel, way, accel)?;
+        let answers = run(lupine, unikernel, way, &[], accel)?;
         let found = figures_of(&answers, way, accel).into_iter();
         // What others do to the kernel is the same whichever way one comes.
         figures.extend(found.filter(|f| way == Way::Own || f.group == Group::Operations));
         on_run();
     }
     Ok(figures)
+}
+
+/// The same without others beside, and only as the application's own programs reach the kernel.
+pub(super) fn operations_alone(
+    lupine: &Lupine,
+    unikernel: &Unikernel,
+) -> Result<Vec<Figure>, Error> {
+    let accel = lupine.choose_accelerator()?.accel;
+    let answers = run(lupine, unikernel, Way::Own, &["alone"], accel)?;
+    Ok(figures_of(&answers, Way::Own, accel))
 }
 
 /// The number of boots that [`operations`] makes.
@@ -97,9 +107,11 @@ fn run(
     lupine: &Lupine,
     unikernel: &Unikernel,
     way: Way,
+    arguments: &[&str],
     accel: Accel,
 ) -> Result<Vec<(String, Answer)>, Error> {
-    let manifest = manifest(&unikernel.manifest, &program(lupine)?, way);
+    let mut manifest = manifest(&unikernel.manifest, &program(lupine)?, way);
+    manifest.run.command = Some(arguments.iter().map(|&word| word.to_owned()).collect());
     let image = lupine.image(&manifest)?;
     let variant = match way {
         Way::UserMode => Variant::LupineNokml,
@@ -111,7 +123,7 @@ fn run(
         root: rootfs.path().to_owned(),
         ..unikernel.clone()
     };
-    let mut machine = bench.machine()?;
+    let mut machine = bench.machine(lupine)?;
     machine.memory_mib = MEMORY;
     machine.instructions = accel == Accel::Tcg;
     // A random place of the stack makes a child copy one page of it more or less, each boot.
@@ -149,7 +161,6 @@ fn manifest(application: &Manifest, folder: &Path, way: Way) -> Manifest {
         None => manifest.run.overlays.push(folder.to_owned()),
     }
     manifest.run.entrypoint = Some(vec!["/bench".to_owned()]);
-    manifest.run.command = None;
     manifest.run.user = Some("0:0".to_owned());
     manifest.run.groups.clear();
     manifest.run.workdir = Some("/".to_owned());

@@ -81,6 +81,10 @@ pub const REDIS_SET: &str = "SET requests";
 pub const HTTP_CONNECTION: &str = "requests, a connection each";
 /// HTTP requests over kept connections.
 pub const HTTP_KEPT: &str = "requests, connection kept";
+/// Transactions of PostgreSQL that read and write.
+pub const POSTGRES_WRITING: &str = "transactions, reading and writing";
+/// Transactions of PostgreSQL that only read.
+pub const POSTGRES_READING: &str = "transactions, reading only";
 
 /// Every name above with its group.
 pub(super) const ALL: &[(Group, &[&str])] = &[
@@ -124,6 +128,13 @@ pub(super) const ALL: &[(Group, &[&str])] = &[
     ),
     (
         Group::Application,
-        &[REDIS_GET, REDIS_SET, HTTP_CONNECTION, HTTP_KEPT],
+        &[
+            REDIS_GET,
+            REDIS_SET,
+            HTTP_CONNECTION,
+            HTTP_KEPT,
+            POSTGRES_WRITING,
+            POSTGRES_READING,
+        ],
     ),
 ];

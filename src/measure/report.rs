@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::sample::{Summary, Unit};
 use crate::kernel::parts::SizePart;
+use crate::vmm::Vmm;
 
 /// The form of the JSON; another number is another form.
 pub const FORMAT: u32 = 1;
@@ -42,6 +43,9 @@ pub struct Plan {
     /// `kvm_guest.config`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline: Option<String>,
+    /// What boots the guests; its kernels are configured for it.
+    #[serde(default)]
+    pub vmm: Vmm,
     /// The kernel source; without one the distribution's package.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kernel_source: Option<String>,

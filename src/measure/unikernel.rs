@@ -166,22 +166,31 @@ impl Unikernel {
         Ok(())
     }
 
-    /// The machine that runs it, with a free port of the host for each of the application's.
+    /// The machine that runs it, with a free port of the host for each of the application's, or on
+    /// the pipeline's tap device.
     ///
     /// # Errors
     /// No port is free.
-    pub fn machine(&self) -> io::Result<Machine> {
+    pub fn machine(&self, lupine: &Lupine) -> io::Result<Machine> {
         let kernel = match self.kernel.vmm.kernel_file() {
             KernelFile::BzImage => &self.bzimage,
             KernelFile::Vmlinux => &self.vmlinux,
         };
-        let mut machine = Machine::new(kernel, &self.root);
+        let mut machine = lupine.machine(kernel, &self.root, &self.manifest);
         machine.vmm = self.kernel.vmm;
-        machine.memory_mib = self.manifest.machine.memory_mib;
-        for &port in &self.manifest.machine.ports {
-            machine = machine.forward(free_port()?, port);
+        if !lupine.has_tap() {
+            for &port in &self.manifest.machine.ports {
+                machine = machine.forward(free_port()?, port);
+            }
         }
         Ok(machine)
+    }
+
+    /// Whether its kernel has an option, a name without `CONFIG_`, as `y`.
+    #[must_use]
+    pub fn has_option(&self, symbol: &str) -> bool {
+        let mut reasons = self.reasons.iter();
+        reasons.any(|reason| reason.symbol == symbol && reason.value == "y")
     }
 
     /// When its application counts as ready.

@@ -222,6 +222,22 @@ impl Needs {
         }
     }
 
+    /// Adds what a machine of several processors needs; the kernel has room for no more of them.
+    pub fn have_processors(&mut self, processors: u8) {
+        if processors < 2 {
+            return;
+        }
+        let what = format!("the machine has {processors} processors");
+        let requirement = Requirement::Behaviour("several processors".to_owned());
+        let evidence = Evidence::Configured { what };
+        self.add(requirement.clone(), Strength::Required, evidence);
+        let found = |need: &&mut Need| need.requirement == requirement;
+        if let Some(need) = self.needs.iter_mut().find(found) {
+            let count = processors.to_string();
+            need.options.insert("NR_CPUS".to_owned(), count);
+        }
+    }
+
     /// The options to ask for: symbol, value, and the reason in words. Each
     /// symbol once, for the first need that wants it; needs of `strength` or
     /// stronger.

@@ -93,6 +93,24 @@ pub(super) fn launch(machine: &Machine, accel: Accel) -> Result<Launch, VmError>
     Ok(launch(args, Some(files)))
 }
 
+/// The words that boot `machine`, for people to read and to repeat: what its VMM reads from a file
+/// stands in the file's place, and drives are the machine's own.
+///
+/// # Errors
+/// The VMM has no such machine.
+pub fn command(machine: &Machine, accel: Accel) -> Result<Vec<String>, VmError> {
+    let words = match machine.vmm {
+        Vmm::Qemu => qemu::arguments(machine, accel),
+        Vmm::CloudHypervisor => cloud_hypervisor::arguments(machine)?,
+        Vmm::Firecracker => {
+            firecracker::arguments(Path::new(&firecracker::configuration(machine)?))
+        }
+    };
+    let words = words.iter().map(|word| word.to_string_lossy().into_owned());
+    let program = machine.vmm.program().to_owned();
+    Ok(std::iter::once(program).chain(words).collect())
+}
+
 /// The machine with copies in `directory` for its drives to be discarded, where its VMM would
 /// change the drives themselves. The copies share blocks where the file system can.
 fn with_copies(machine: &Machine, directory: &Path) -> Result<Machine, VmError> {

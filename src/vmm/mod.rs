@@ -21,7 +21,7 @@ pub mod run;
 pub use console::{CallCounts, Console, GuestExit, Trouble};
 pub use error::VmError;
 pub use health::{HealthCheck, Probe, Response, http_get};
-pub use launch::check_tap;
+pub use launch::{check_tap, command};
 pub use machine::{Accel, Drive, DriveMode, Forward, Machine};
 pub use monitor::{KernelFile, UnknownVmm, Vmm};
 pub use probe::{Choice, choose_accel, choose_accel_for};

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use lupine::Lupine;
 use lupine::guest::InitConfig;
 use lupine::guest::init::{CONFIG_PATH, HELLO, INIT, INIT_PATH, SERVE};
-use lupine::host::{self, Purpose};
+use lupine::host::{self, Missing, Purpose};
 use lupine::kernel::build::Kernel;
 use lupine::manifest::Manifest;
 use lupine::process::{Cancel, Task, find_program};
@@ -90,7 +90,15 @@ pub(crate) const ALL: &[Purpose] = &[
 
 /// Whether the machine has what a test needs: a loud skip at home, an error in CI.
 pub(crate) fn able(purposes: &[Purpose]) -> bool {
-    let missing = host::require(purposes, &[]);
+    not_missing(host::require(purposes, &[]))
+}
+
+/// The same for single programs.
+pub(crate) fn has_programs(names: &[&str]) -> bool {
+    not_missing(host::require_programs(names))
+}
+
+fn not_missing(missing: Result<(), Missing>) -> bool {
     if let Err(missing) = &missing {
         assert!(std::env::var("CI").as_deref() != Ok("true"), "{missing}");
         eprintln!("SKIPPED: {missing}");

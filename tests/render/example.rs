@@ -41,6 +41,7 @@ pub(crate) fn plan(applications: &[&str], variants: &[&str], repetitions: u32) -
         repetitions,
         spread_limit: 0.1,
         baseline: None,
+        vmm: lupine::vmm::Vmm::Qemu,
         kernel_source: None,
     }
 }

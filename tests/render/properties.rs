@@ -131,6 +131,7 @@ fn comparison() -> impl Strategy<Value = Comparison> {
                     repetitions: 1,
                     spread_limit,
                     baseline: None,
+                    vmm: lupine::vmm::Vmm::Qemu,
                     kernel_source: None,
                 },
             }

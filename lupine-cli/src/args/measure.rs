@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use lupine::measure::Group;
 use lupine::variant::Variant;
+use lupine::vmm::Vmm;
 
 use super::CompilerArg;
 
@@ -27,6 +28,10 @@ pub struct Measures {
 pub struct Measure {
     /// What `lupine build -o DIR` wrote
     pub dir: PathBuf,
+    /// Connect guests, which are 10.0.2.15, to this tap device of 10.0.2.2/24, instead of
+    /// forwarding ports to them
+    #[arg(long, value_name = "DEVICE")]
+    pub tap: Option<String>,
     /// What to measure.
     #[command(flatten)]
     pub measures: Measures,
@@ -54,6 +59,14 @@ pub struct Compare {
     /// The compiler
     #[arg(long, value_enum, default_value_t = CompilerArg::Gcc)]
     pub compiler: CompilerArg,
+    /// The virtual machine monitor that kernels are for, and that runs them: qemu, firecracker or
+    /// cloud-hypervisor
+    #[arg(long, default_value_t = Vmm::Qemu, value_name = "NAME")]
+    pub vmm: Vmm,
+    /// Connect guests, which are 10.0.2.15, to this tap device of 10.0.2.2/24, instead of
+    /// forwarding ports to them
+    #[arg(long, value_name = "DEVICE")]
+    pub tap: Option<String>,
     /// What to measure.
     #[command(flatten)]
     pub measures: Measures,
@@ -62,7 +75,7 @@ pub struct Compare {
     #[arg(long, short, value_name = "DIR")]
     pub output: Option<PathBuf>,
     /// Measure again what this comparison.json measured
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["images", "variants", "baseline", "kernel_src", "measures", "repetitions", "spread_limit"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["images", "variants", "baseline", "kernel_src", "vmm", "measures", "repetitions", "spread_limit"])]
     pub repeat: Option<PathBuf>,
 }
 

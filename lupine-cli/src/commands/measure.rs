@@ -8,6 +8,7 @@ use lupine::measure::{
     Application, Comparison, FORMAT, Outcome, Plan, Subject, Unikernel, compare, conditions,
     measure, render,
 };
+use lupine::vmm::Vmm;
 
 use super::{Failure, Session, complain, manifest_of};
 use crate::args::measure::{Compare, Measure, Measures};
@@ -17,11 +18,16 @@ const NAME: &str = "comparison";
 
 pub(super) fn one(session: &Session<'_>, args: &Measure) -> Result<(), Failure> {
     let unikernel = Unikernel::open(&args.dir)?;
-    let lupine = session.lupine()?.with_vmm(unikernel.kernel.vmm);
+    let vmm = unikernel.kernel.vmm;
+    let mut lupine = session.lupine()?.with_vmm(vmm);
+    if let Some(tap) = &args.tap {
+        lupine = lupine.with_tap(tap);
+    }
     let application = unikernel.manifest.name.clone();
     let variant = unikernel.kernel.variant.name().to_owned();
     let directory = absolute(&args.dir)?;
-    let plan = plan(&args.measures, vec![directory], vec![variant.clone()]);
+    let mut plan = plan(&args.measures, vec![directory], vec![variant.clone()]);
+    plan.vmm = vmm;
     let outcome = measure(&lupine, &plan, &unikernel)?;
     let comparison = Comparison {
         format: FORMAT,
@@ -37,7 +43,6 @@ pub(super) fn one(session: &Session<'_>, args: &Measure) -> Result<(), Failure> 
 }
 
 pub(super) fn several(session: &Session<'_>, args: &Compare) -> Result<(), Failure> {
-    let lupine = session.lupine()?.with_compiler(args.compiler.into());
     let plan = match &args.repeat {
         Some(file) => load(file)?.plan,
         None => {
@@ -45,11 +50,17 @@ pub(super) fn several(session: &Session<'_>, args: &Compare) -> Result<(), Failu
             let mut plan = plan(&args.measures, args.images.clone(), variants);
             let path =
                 |path: &Option<std::path::PathBuf>| path.as_deref().map(absolute).transpose();
+            plan.vmm = args.vmm;
             plan.baseline = path(&args.baseline)?;
             plan.kernel_source = path(&args.kernel_src)?;
             plan
         }
     };
+    let lupine = session.lupine()?.with_compiler(args.compiler.into());
+    let mut lupine = lupine.with_vmm(plan.vmm);
+    if let Some(tap) = &args.tap {
+        lupine = lupine.with_tap(tap);
+    }
     let applications = plan
         .applications
         .iter()
@@ -96,6 +107,7 @@ fn plan(measures: &Measures, applications: Vec<String>, variants: Vec<String>) -
         repetitions: measures.repetitions,
         spread_limit: measures.spread_limit / 100.0,
         baseline: None,
+        vmm: Vmm::Qemu,
         kernel_source: None,
     }
 }

@@ -25,6 +25,9 @@ pub(super) fn execute(session: &Session<'_>, args: &Run) -> Result<(), Failure> 
     if let Some(memory) = args.memory {
         manifest.machine.memory_mib = memory;
     }
+    if let Some(processors) = args.cpus {
+        manifest.machine.processors = processors;
+    }
     for (_, guest) in &args.publish {
         if !manifest.machine.ports.contains(guest) {
             manifest.machine.ports.push(*guest);

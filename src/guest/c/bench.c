@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
  * Single operations of the kernel, as lmbench measures them: `bench` times each and prints what it
- * found (sample.h); `bench exit` ends at once, for the operation that executes a program. What takes
- * two processes is in pair.h.
+ * found (sample.h); `bench alone` does so without sleepers beside it; `bench exit` ends at once, for
+ * the operation that executes a program. What takes two processes is in pair.h.
  */
 #include "pair.h"
 
@@ -232,7 +232,8 @@ static int start(int argc, char **argv)
 	between_two("AF_UNIX latency", "", two_sockets, 0);
 	between_two("pipe latency", " between threads", two_pipes, 1);
 	hand_over();
-	beside_sleepers();
+	if (argc < 2 || !equal(argv[1], "alone"))
+		beside_sleepers();
 	write_all(1, "lupine-bench: done\n", 19);
 	return 0;
 }
