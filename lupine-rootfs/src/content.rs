@@ -258,6 +258,13 @@ pub trait ContentSink: Sync {
         Ok(())
     }
 
+    /// Where the content of `inode` begins, in any unit: sources that can choose deliver in this
+    /// order, so that neighbours arrive one after the other.
+    fn place(&self, inode: InodeId) -> u64 {
+        let _ = inode;
+        0
+    }
+
     /// Whether the work should stop: polled by [`Request`] before each piece.
     fn cancelled(&self) -> bool {
         false
@@ -299,6 +306,18 @@ impl<'a> Request<'a> {
         self.wanted
             .chunk_by(|a, b| a.0 == b.0)
             .map(|same| same[0].0)
+    }
+
+    /// The wanted indices, each once, in the order of their places at the sink.
+    pub fn indices_by_place(&self) -> Vec<u64> {
+        let first = |at: &usize| *at == 0 || self.wanted[at - 1].0 != self.wanted[*at].0;
+        let mut indices: Vec<(u64, InodeId)> = (0..self.wanted.len())
+            .filter(first)
+            .map(|at| self.wanted[at])
+            .collect();
+        // Equal places keep the order of the source.
+        indices.sort_by_key(|&(_, inode)| self.sink.place(inode));
+        indices.into_iter().map(|(index, _)| index).collect()
     }
 
     /// Number of wanted contents (an index wanted twice counts twice).
