@@ -295,6 +295,37 @@ fn what_is_wrong_has_its_status_and_leaves_nothing() {
 }
 
 #[test]
+fn a_full_disk_keeps_what_was_there() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path();
+    fs::create_dir_all(dir.join("root")).unwrap();
+    fs::create_dir(dir.join("disk")).unwrap();
+    fs::write(dir.join("root/large"), vec![1; 4 << 20]).unwrap();
+    // A disk of 1 MiB, in a name space of its own.
+    let script = "mount -t tmpfs -o size=1m none disk 2>/dev/null || exit 77
+        echo before > disk/a.ext2
+        \"$0\" rootfs build root -o disk/a.ext2 -q
+        status=$?
+        ls -A disk
+        cat disk/a.ext2
+        exit $status";
+    let output = Command::new("unshare")
+        .args(["-rm", "sh", "-c", script, env!("CARGO_BIN_EXE_lupine")])
+        .current_dir(dir)
+        .output()
+        .unwrap();
+    let said = text(&output.stderr);
+    if output.status.code() == Some(77) || said.contains("unshare failed") {
+        let ci = std::env::var("CI").is_ok_and(|value| value == "true");
+        assert!(!ci, "cannot mount: {said}");
+        return;
+    }
+    assert_eq!(output.status.code(), Some(4), "{said}");
+    assert!(said.contains("No space left"), "{said}");
+    assert_eq!(text(&output.stdout), "a.ext2\nbefore\n");
+}
+
+#[test]
 fn a_cancelled_build_leaves_what_was_there() {
     let temp = tempfile::tempdir().unwrap();
     let dir = temp.path();

@@ -50,21 +50,29 @@ pub struct Content {
     pub(crate) len: u64,
 }
 
-/// Where the bytes are.
+/// Where the bytes are. Small, because a tree holds one for every file: what is rare is boxed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Data {
     /// All holes, or nothing at all.
     Hole,
     /// In memory; the whole file.
-    Inline(Arc<[u8]>),
+    Inline(Box<Bytes>),
     /// At a source; the whole file.
     Source { source: SourceId, index: u64 },
-    /// At a source; only these extents.
-    Sparse {
-        source: SourceId,
-        index: u64,
-        extents: Arc<[Extent]>,
-    },
+    /// At a source; only some extents.
+    Sparse(Box<Sparse>),
+}
+
+/// Bytes in memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Bytes(pub(crate) Arc<[u8]>);
+
+/// The data of a file with holes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Sparse {
+    source: SourceId,
+    index: u64,
+    extents: Arc<[Extent]>,
 }
 
 /// A content whose description contradicts itself.
@@ -112,7 +120,7 @@ impl Content {
             Self::empty()
         } else {
             Self {
-                data: Data::Inline(bytes),
+                data: Data::Inline(Box::new(Bytes(bytes))),
                 len,
             }
         }
@@ -160,11 +168,11 @@ impl Content {
             [] => Self::hole(len),
             [whole] if whole.len == len => Self::from_source(source, index, len),
             _ => Self {
-                data: Data::Sparse {
+                data: Data::Sparse(Box::new(Sparse {
                     source,
                     index,
                     extents,
-                },
+                })),
                 len,
             },
         })
@@ -183,10 +191,9 @@ impl Content {
     /// The source and its number for this content; `None` when the bytes are in memory or the file
     /// is empty or all hole.
     pub fn source(&self) -> Option<(SourceId, u64)> {
-        match self.data {
-            Data::Source { source, index } | Data::Sparse { source, index, .. } => {
-                Some((source, index))
-            }
+        match &self.data {
+            &Data::Source { source, index } => Some((source, index)),
+            Data::Sparse(sparse) => Some((sparse.source, sparse.index)),
             Data::Hole | Data::Inline(_) => None,
         }
     }
@@ -202,7 +209,7 @@ impl Content {
                 }),
                 &[],
             ),
-            Data::Sparse { extents, .. } => (None, extents),
+            Data::Sparse(sparse) => (None, &sparse.extents),
         };
         whole.into_iter().chain(listed.iter().copied())
     }
@@ -258,6 +265,13 @@ pub trait ContentSink: Sync {
         Ok(())
     }
 
+    /// Where the content of `inode` begins, in any unit: sources that can choose deliver in this
+    /// order, so that neighbours arrive one after the other.
+    fn place(&self, inode: InodeId) -> u64 {
+        let _ = inode;
+        0
+    }
+
     /// Whether the work should stop: polled by [`Request`] before each piece.
     fn cancelled(&self) -> bool {
         false
@@ -299,6 +313,18 @@ impl<'a> Request<'a> {
         self.wanted
             .chunk_by(|a, b| a.0 == b.0)
             .map(|same| same[0].0)
+    }
+
+    /// The wanted indices, each once, in the order of their places at the sink.
+    pub fn indices_by_place(&self) -> Vec<u64> {
+        let first = |at: &usize| *at == 0 || self.wanted[at - 1].0 != self.wanted[*at].0;
+        let mut indices: Vec<(u64, InodeId)> = (0..self.wanted.len())
+            .filter(first)
+            .map(|at| self.wanted[at])
+            .collect();
+        // Equal places keep the order of the source.
+        indices.sort_by_key(|&(_, inode)| self.sink.place(inode));
+        indices.into_iter().map(|(index, _)| index).collect()
     }
 
     /// Number of wanted contents (an index wanted twice counts twice).

@@ -31,7 +31,6 @@
 //! # }
 //! ```
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use thiserror::Error;
@@ -40,8 +39,11 @@ use crate::content::{Content, ContentSink, ContentSource, DeliverError, Request,
 use crate::inode::{Inode, Kind, Metadata};
 use crate::path::{MAX_DEPTH, PathError, TreePath};
 
+mod entries;
 mod layers;
 mod walk;
+
+use entries::{Entries, Entry};
 
 pub use walk::Walk;
 
@@ -56,21 +58,11 @@ impl InodeId {
     }
 }
 
-/// A name in a directory.
-#[derive(Debug, Clone, Copy)]
-struct Entry {
-    inode: InodeId,
-    /// The layer that last named this entry.
-    layer: u32,
-}
-
 /// The last inode reached on a path, and the names left over.
 type Reached = (InodeId, Vec<Box<[u8]>>);
 
 /// A directory and a name in it.
 type Place = (InodeId, Box<[u8]>);
-
-type Entries = BTreeMap<Box<[u8]>, Entry>;
 
 /// An inode in its slot.
 #[derive(Debug)]
@@ -299,7 +291,7 @@ impl FileTree {
             .directory
             .iter()
             .flat_map(|directory| directory.entries.iter())
-            .map(|(name, entry)| (&**name, entry.inode))
+            .map(|(name, entry)| (name, entry.inode))
     }
 
     /// Number of entries of a directory, `.` and `..` not counted.
@@ -378,16 +370,15 @@ impl FileTree {
         if let Some(old) = self.child(parent, &name) {
             if inode.kind.is_directory() && self.inode(old).kind.is_directory() {
                 self.slot_mut(old).inode = inode;
-                if let Some(entry) = self.entries_mut(parent).get_mut(&name) {
-                    entry.layer = layer;
-                }
+                let entry = Entry { inode: old, layer };
+                self.entries_mut(parent).insert(&name, entry);
                 return Ok(old);
             }
             self.unlink(parent, &name);
         }
         let id = self.allocate(inode, parent)?;
         self.entries_mut(parent)
-            .insert(name, Entry { inode: id, layer });
+            .insert(&name, Entry { inode: id, layer });
         Ok(id)
     }
 
@@ -403,7 +394,7 @@ impl FileTree {
         self.unlink(directory, name);
         let id = self.allocate(inode, directory)?;
         self.entries_mut(directory)
-            .insert(name.into(), Entry { inode: id, layer });
+            .insert(name, Entry { inode: id, layer });
         Ok(id)
     }
 
@@ -419,7 +410,7 @@ impl FileTree {
         self.slot_mut(target).links += 1;
         self.unlink(directory, name);
         self.entries_mut(directory).insert(
-            name.into(),
+            name,
             Entry {
                 inode: target,
                 layer,
@@ -455,7 +446,7 @@ impl FileTree {
             self.unlink(parent, &name);
         }
         self.entries_mut(parent).insert(
-            name,
+            &name,
             Entry {
                 inode: target,
                 layer,
@@ -546,7 +537,7 @@ impl FileTree {
                 if sink.cancelled() {
                     return Err(DeliverError::Cancelled);
                 }
-                sink.write(id, 0, bytes).map_err(DeliverError::Sink)?;
+                sink.write(id, 0, &bytes.0).map_err(DeliverError::Sink)?;
             }
         }
         for (source, wanted) in self.sources.iter().zip(&mut wanted) {
@@ -653,7 +644,7 @@ impl FileTree {
                     let made = self.allocate(inode, at)?;
                     let layer = self.layer;
                     self.entries_mut(at)
-                        .insert(name, Entry { inode: made, layer });
+                        .insert(&name, Entry { inode: made, layer });
                     made
                 }
             };
@@ -704,7 +695,7 @@ impl FileTree {
             slot.links -= 1;
             if slot.links == 0 {
                 if let Some(directory) = slot.directory.take() {
-                    open.extend(directory.entries.values().map(|entry| entry.inode));
+                    open.extend(directory.entries.iter().map(|(_, entry)| entry.inode));
                 }
                 self.slots[id.index()] = None;
                 self.free.push(id.0);

@@ -146,6 +146,9 @@ fn damage_that_e2fsck_finds_is_found() {
         (&["sif /etc/passwd mode 0170644"], |p| {
             matches!(p, Problem::BadMode { .. })
         }),
+        (&["sif /etc/passwd flags 0x2000"], |p| {
+            matches!(p, Problem::ForeignFlags { .. })
+        }),
         (&["sif /etc/passwd blocks 999"], |p| {
             matches!(p, Problem::BlockCount { .. })
         }),
@@ -297,8 +300,24 @@ fn damaged_records_and_indexes_are_found() {
     let etc = block(&answers[0], 0);
     let many = block(&answers[1], 0);
     let leaf = block(&answers[1], 1);
+    let table = {
+        let image = Image::open(File::open(&ours).unwrap()).unwrap();
+        u64::from(image.groups()[0].inode_table) * 1024
+    };
     type Case = (&'static str, u64, &'static [u8], fn(&Problem) -> bool);
-    let cases: [Case; 8] = [
+    let cases: [Case; 10] = [
+        (
+            "upper half of a reserved size",
+            table + 5 * 128 + 108,
+            &[5],
+            |p| matches!(p, Problem::ReservedInode { inode: 6 }),
+        ),
+        (
+            "index of a reserved inode",
+            table + 4 * 128 + 33,
+            &[0x10],
+            |p| matches!(p, Problem::ReservedInode { inode: 5 }),
+        ),
         ("record length 3", etc + 24 + 4, &[3, 0], |p| {
             matches!(p, Problem::BadRecord { .. })
         }),

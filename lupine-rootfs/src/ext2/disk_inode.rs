@@ -12,9 +12,9 @@ pub const SIZE: usize = 128;
 /// `i_flags`: the directory is indexed.
 pub const FLAG_INDEX: u32 = 0x1000;
 
-/// `i_flags` of later file systems' ways to store a file: encrypted, by extents, within the inode,
-/// with folded case. ext2 has none of them.
-pub const FOREIGN_FLAGS: u32 = 0x800 | 0x8_0000 | 0x1000_0000 | 0x4000_0000;
+/// `i_flags` of other file systems' ways to store a file: encrypted, of AFS, by extents, within the
+/// inode, with folded case. ext2 has none of them.
+pub const FOREIGN_FLAGS: u32 = 0x800 | 0x2000 | 0x8_0000 | 0x1000_0000 | 0x4000_0000;
 
 /// An inode; names as in the format without their `i_` prefix, the halves of owner and size joined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

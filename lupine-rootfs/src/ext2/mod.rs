@@ -33,6 +33,7 @@ pub mod group;
 pub mod htree;
 mod image;
 mod image_tree;
+mod joined;
 mod layout;
 mod options;
 mod output;

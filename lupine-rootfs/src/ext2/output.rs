@@ -1,16 +1,24 @@
-//! Positioned writing, with small neighbouring pieces joined into large ones.
+//! Where images go, and copying into files by the kernel.
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::sync::{Mutex, PoisonError};
 
+use rustix::fs::FallocateFlags;
 use rustix::io::Errno;
 
 /// Where an image goes.
 pub(crate) trait Output: Sync {
     /// Writes all bytes at an offset.
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
+
+    /// Prepares for bytes in a range, all of which will be written: space on the disk, if that is
+    /// known to run out, is missed before anything is written.
+    fn reserve(&self, offset: u64, len: u64) -> io::Result<()> {
+        let _ = (offset, len);
+        Ok(())
+    }
 
     /// Copies a range of a file to an offset.
     fn copy_from(&self, offset: u64, file: &File, file_offset: u64, len: u64) -> io::Result<()> {
@@ -31,6 +39,16 @@ const COPY_BUFFER: u64 = 256 * 1024;
 impl Output for File {
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         self.write_all_at(bytes, offset)
+    }
+
+    fn reserve(&self, offset: u64, len: u64) -> io::Result<()> {
+        match rustix::fs::fallocate(self, FallocateFlags::KEEP_SIZE, offset, len) {
+            // File systems that cannot reserve say so when they are written to.
+            Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL | Errno::NODEV | Errno::SPIPE) => {
+                Ok(())
+            }
+            other => Ok(other?),
+        }
     }
 
     fn copy_from(&self, offset: u64, file: &File, file_offset: u64, len: u64) -> io::Result<()> {
@@ -70,107 +88,5 @@ impl<W: Write + Seek + Send> Output for Seeking<W> {
         let mut writer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         writer.seek(SeekFrom::Start(offset))?;
         writer.write_all(bytes)
-    }
-}
-
-/// Bytes collected before they are written.
-const STREAM_BUFFER: usize = 256 * 1024;
-
-/// Streams kept open at once: pieces arrive in a few orders at a time (metadata, each reader).
-const STREAMS: usize = 6;
-
-/// Bytes waiting to be written at an offset.
-#[derive(Debug, Default)]
-struct Stream {
-    offset: u64,
-    bytes: Vec<u8>,
-    used_at: u64,
-}
-
-/// Joins pieces that follow one another into large writes.
-pub(crate) struct Joined<'a> {
-    output: &'a dyn Output,
-    block: u64,
-    streams: Mutex<(Vec<Stream>, u64)>,
-}
-
-impl<'a> Joined<'a> {
-    /// Writes to `output`, a file system of blocks of `block` bytes.
-    pub(crate) fn new(output: &'a dyn Output, block: u64) -> Self {
-        Self {
-            output,
-            block,
-            streams: Mutex::new((Vec::new(), 0)),
-        }
-    }
-
-    /// Writes bytes at an offset, at the latest with [`flush`](Self::flush). `ends`: nothing else
-    /// will be written to the rest of the last block, which may be filled with zeros.
-    pub(crate) fn write(&self, offset: u64, bytes: &[u8], ends: bool) -> io::Result<()> {
-        if bytes.is_empty() {
-            return Ok(());
-        }
-        if bytes.len() >= STREAM_BUFFER / 4 {
-            return self.output.write_at(offset, bytes);
-        }
-        let mut guard = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
-        let (streams, clock) = &mut *guard;
-        *clock += 1;
-        let found = streams.iter().position(|stream| {
-            stream.offset + stream.bytes.len() as u64 == offset
-                && stream.bytes.len() + bytes.len() + self.block as usize <= STREAM_BUFFER
-        });
-        let stream = match found {
-            Some(found) => &mut streams[found],
-            None => {
-                let free = if streams.len() < STREAMS {
-                    streams.push(Stream {
-                        bytes: Vec::with_capacity(STREAM_BUFFER),
-                        ..Stream::default()
-                    });
-                    streams.len() - 1
-                } else {
-                    let oldest = streams.iter().enumerate().min_by_key(|(_, s)| s.used_at);
-                    oldest.map_or(0, |(number, _)| number)
-                };
-                let stream = &mut streams[free];
-                self.drain(stream)?;
-                stream.offset = offset;
-                stream
-            }
-        };
-        stream.used_at = *clock;
-        stream.bytes.extend_from_slice(bytes);
-        if ends {
-            let end = stream.offset + stream.bytes.len() as u64;
-            let fill = end.next_multiple_of(self.block) - end;
-            stream.bytes.resize(stream.bytes.len() + fill as usize, 0);
-        }
-        Ok(())
-    }
-
-    /// Copies a range of a file; large ones without passing through this process.
-    pub(crate) fn copy_from(
-        &self,
-        offset: u64,
-        file: &File,
-        file_offset: u64,
-        len: u64,
-    ) -> io::Result<()> {
-        self.output.copy_from(offset, file, file_offset, len)
-    }
-
-    /// Writes what waits.
-    pub(crate) fn flush(&self) -> io::Result<()> {
-        let mut guard = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
-        guard.0.iter_mut().try_for_each(|stream| self.drain(stream))
-    }
-
-    fn drain(&self, stream: &mut Stream) -> io::Result<()> {
-        if !stream.bytes.is_empty() {
-            self.output.write_at(stream.offset, &stream.bytes)?;
-            stream.bytes.clear();
-        }
-        Ok(())
     }
 }

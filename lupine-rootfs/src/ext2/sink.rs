@@ -2,19 +2,15 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, TryLockError};
 
 use super::error::WriteError;
+use super::joined::Joined;
 use super::layout::Layout;
-use super::output::Joined;
 use crate::content::{Content, ContentSink};
 use crate::progress::Progress;
 use crate::tree::InodeId;
-
-/// Pieces up to this length are read and joined; larger ones are copied by the kernel.
-const SMALL: u64 = 64 * 1024;
 
 /// Bytes copied by the kernel before it is asked again whether the work is cancelled.
 const STEP: u64 = 32 << 20;
@@ -24,6 +20,10 @@ pub(crate) struct ImageSink<'a> {
     layout: &'a Layout<'a>,
     output: &'a Joined<'a>,
     progress: Mutex<&'a mut dyn Progress>,
+    /// Bytes that progress has not heard of.
+    unreported: AtomicU64,
+    /// What progress last said about cancellation.
+    stop: AtomicBool,
     /// Bytes arrived, by [`InodeId::index`].
     arrived: Vec<AtomicU64>,
 }
@@ -41,12 +41,15 @@ impl<'a> ImageSink<'a> {
             layout,
             output,
             progress: Mutex::new(progress),
+            unreported: AtomicU64::new(0),
+            stop: AtomicBool::new(false),
             arrived,
         }
     }
 
     /// Whether every file has arrived in full.
     pub(crate) fn check_complete(&self) -> Result<(), WriteError> {
+        self.report();
         for &id in self.layout.files.iter().flatten() {
             let Some(content) = self.layout.tree.inode(id).content() else {
                 continue;
@@ -109,11 +112,21 @@ impl<'a> ImageSink<'a> {
         if before.saturating_add(len) > content.len() {
             return Err(refused("was delivered before"));
         }
-        self.progress
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .advance(len);
+        self.unreported.fetch_add(len, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Tells progress and hears from it, unless another thread is doing so: none waits for it.
+    fn report(&self) {
+        let mut progress = match self.progress.try_lock() {
+            Ok(progress) => progress,
+            Err(TryLockError::Poisoned(error)) => error.into_inner(),
+            Err(TryLockError::WouldBlock) => return,
+        };
+        progress.advance(self.unreported.swap(0, Ordering::Relaxed));
+        if progress.cancelled() {
+            self.stop.store(true, Ordering::Relaxed);
+        }
     }
 }
 
@@ -140,30 +153,27 @@ impl ContentSink for ImageSink<'_> {
         file_offset: u64,
         len: u64,
     ) -> io::Result<()> {
-        if len <= SMALL {
-            let mut bytes = vec![0; len as usize];
-            file.read_exact_at(&mut bytes, file_offset)?;
-            return self.write(inode, offset, &bytes);
-        }
         let mut done = 0;
         while done < len {
             if self.cancelled() {
                 return Err(io::ErrorKind::Interrupted.into());
             }
             let step = (len - done).min(STEP);
-            self.pieces(inode, offset + done, step, |to, from, len, _| {
+            self.pieces(inode, offset + done, step, |to, from, len, ends| {
                 self.output
-                    .copy_from(to, file, file_offset + done + from, len)
+                    .copy_from(to, file, file_offset + done + from, len, ends)
             })?;
             done += step;
         }
         Ok(())
     }
 
+    fn place(&self, inode: InodeId) -> u64 {
+        self.layout.start(inode)
+    }
+
     fn cancelled(&self) -> bool {
-        self.progress
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .cancelled()
+        self.report();
+        self.stop.load(Ordering::Relaxed)
     }
 }

@@ -17,9 +17,10 @@ use super::error::{Diagnostics, WriteError};
 use super::geometry::FIRST_INODE;
 use super::group::{self, GroupDescriptor};
 use super::htree;
+use super::joined::Joined;
 use super::layout::{FAST_SYMLINK, Layout, ROOT};
 use super::options::{BlockSize, Options};
-use super::output::{Joined, Output, Seeking};
+use super::output::{Output, Seeking};
 use super::sink::ImageSink;
 use super::superblock::{self, Superblock};
 use super::xattr;
@@ -181,6 +182,7 @@ fn write_layout(
     output: &dyn Output,
     progress: &mut dyn Progress,
 ) -> Result<Report, WriteError> {
+    reserve(&layout, output).map_err(WriteError::Output)?;
     let joined = Joined::new(output, layout.geometry.block_bytes());
     let metadata = MetadataWriter {
         layout: &layout,
@@ -210,6 +212,18 @@ fn write_layout(
         free_inodes,
         diagnostics: layout.diagnostics,
     })
+}
+
+/// Reserves the blocks of the files: all of them will be written.
+fn reserve(layout: &Layout<'_>, output: &dyn Output) -> io::Result<()> {
+    let (mut place, block) = (0, layout.shape.block);
+    while place < layout.used {
+        let (first, row) = layout.geometry.block_at(place);
+        let row = row.min(layout.used - place);
+        output.reserve(first * block, row * block)?;
+        place += row;
+    }
+    Ok(())
 }
 
 /// Writes everything but file contents.
@@ -512,7 +526,10 @@ impl MetadataWriter<'_> {
 
     /// Writes one block at a place of the data row.
     fn write_place(&self, place: u64, bytes: &[u8]) -> Result<(), WriteError> {
-        self.write_block(self.layout.geometry.block_at(place).0, bytes)
+        let offset = self.layout.geometry.block_at(place).0 * self.layout.shape.block;
+        self.output
+            .write_between(offset, bytes)
+            .map_err(WriteError::Output)
     }
 
     /// Writes from the start of a block.

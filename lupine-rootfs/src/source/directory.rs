@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,7 +16,7 @@ use crate::source::files::Files;
 use crate::source::layer::Reading;
 use crate::source::limits::Limit;
 use crate::source::report::{Diagnostic, LayerReport};
-use crate::source::walk::{Entry, walk, xattrs};
+use crate::source::walk::{Entry, walk};
 use crate::tree::InodeId;
 
 /// A directory of the host as a source.
@@ -52,19 +51,19 @@ impl DirectorySource {
             report.entries += 1;
             let place = |source| SourceError::Place {
                 layer: self.name.clone(),
-                path: entry.path.to_vec(),
+                path: entry.path.clone(),
                 source,
             };
-            reading.count(&self.name, entry.name.len() as u64)?;
-            let path = TreePath::new(entry.path).map_err(|error| place(error.into()))?;
+            reading.count(&self.name, entry.split().1.len() as u64)?;
+            let path = TreePath::new(&entry.path).map_err(|error| place(error.into()))?;
             if self.whiteouts
-                && let Some(done) = self.hide(reading, &path, entry)
+                && let Some(done) = self.hide(reading, &path, &entry)
             {
                 report.whiteouts += 1;
                 return done.map_err(place);
             }
             let key = (entry.stat.st_dev, entry.stat.st_ino);
-            let kind = FileType::from_raw_mode(entry.stat.st_mode);
+            let kind = entry.kind();
             let several = entry.stat.st_nlink > 1 && kind != FileType::Directory;
             if several && let Some(&target) = linked.get(&key) {
                 return reading
@@ -72,6 +71,7 @@ impl DirectorySource {
                     .hard_link(&path, target)
                     .map_err(|error| place(error.into()));
             }
+            let size = entry.stat.st_size as u64;
             let Some(id) = self.insert(reading, &path, entry, &mut files)? else {
                 return Ok(());
             };
@@ -79,7 +79,7 @@ impl DirectorySource {
                 linked.insert(key, id);
             }
             if kind == FileType::RegularFile {
-                report.unpacked_bytes += entry.stat.st_size as u64;
+                report.unpacked_bytes += size;
                 inserted.push((id, files.len() - 1));
             }
             Ok(())
@@ -138,13 +138,12 @@ impl DirectorySource {
         &self,
         reading: &mut Reading<'_>,
         path: &TreePath,
-        entry: &Entry<'_>,
+        entry: &Entry,
     ) -> Option<Result<(), PlaceError>> {
         if let Some(done) = reading.whiteout(path) {
             return Some(done);
         }
-        let kind = FileType::from_raw_mode(entry.stat.st_mode);
-        if kind == FileType::CharacterDevice && entry.stat.st_rdev == 0 {
+        if entry.kind() == FileType::CharacterDevice && entry.stat.st_rdev == 0 {
             let hidden = reading.tree.whiteout(path);
             return Some(hidden.map(|_| ()).map_err(PlaceError::from));
         }
@@ -155,38 +154,34 @@ impl DirectorySource {
         &self,
         reading: &mut Reading<'_>,
         path: &TreePath,
-        entry: &Entry<'_>,
+        mut entry: Entry,
         files: &mut Files,
     ) -> Result<Option<InodeId>, SourceError> {
-        let host = self.path.join(OsStr::from_bytes(entry.path));
-        let stat = entry.stat;
+        let host = || self.path.join(OsStr::from_bytes(&entry.path));
+        let stat = &entry.stat;
         let (major, minor) = (
             rustix::fs::major(stat.st_rdev),
             rustix::fs::minor(stat.st_rdev),
         );
         let place = |source| SourceError::Place {
             layer: self.name.clone(),
-            path: entry.path.to_vec(),
+            path: path.as_bytes().to_vec(),
             source,
         };
-        let kind = match FileType::from_raw_mode(stat.st_mode) {
+        let kind = match entry.kind() {
             FileType::Directory => Kind::Directory,
             FileType::RegularFile => {
-                files.add(entry).map_err(SourceError::io(&host, "read"))?;
+                let added = files.add(&entry);
+                added.map_err(|error| SourceError::io(host(), "read")(error))?;
                 Kind::Regular(Content::empty())
             }
-            FileType::Symlink => {
-                let target = rustix::fs::readlinkat(entry.directory, entry.name, Vec::new())
-                    .map_err(io::Error::from)
-                    .map_err(SourceError::io(&host, "read link"))?;
-                Kind::Symlink(target.into_bytes().into())
-            }
+            FileType::Symlink => Kind::Symlink(std::mem::take(&mut entry.target).into()),
             FileType::Fifo => Kind::Fifo,
             FileType::Socket => Kind::Socket,
             FileType::CharacterDevice | FileType::BlockDevice if !reading.devices => {
                 reading.report.push(Diagnostic::DeviceSkipped {
                     layer: self.name.clone(),
-                    path: entry.path.to_vec(),
+                    path: entry.path,
                 });
                 return Ok(None);
             }
@@ -194,7 +189,7 @@ impl DirectorySource {
             FileType::BlockDevice => Kind::BlockDevice { major, minor },
             FileType::Unknown => {
                 return Err(SourceError::Unrecognised {
-                    name: host.display().to_string(),
+                    name: host().display().to_string(),
                     found: "a file of a kind unknown here",
                 });
             }
@@ -206,8 +201,7 @@ impl DirectorySource {
             gid,
             mtime: stat.st_mtime,
         };
-        let mut attributes =
-            xattrs(&host).map_err(SourceError::io(&host, "read extended attributes of"))?;
+        let mut attributes = entry.xattrs;
         let opaque = [&b"trusted.overlay.opaque"[..], b"user.overlay.opaque"];
         if self.whiteouts && opaque.iter().any(|&name| attributes.remove(name).is_some()) {
             let made = reading.tree.make_opaque(path);

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::io::{self, Read};
+use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ use crate::source::blob::open_file;
 use crate::source::digest::Hasher;
 use crate::source::error::SourceError;
 use crate::source::limits::{Limit, Limits};
-use crate::source::walk::{walk, xattrs};
+use crate::source::walk::walk;
 
 /// Bytes read at a time.
 const BUFFER: u64 = 256 * 1024;
@@ -37,14 +37,13 @@ pub(crate) fn digest(base: &Path, limits: &Limits) -> Result<String, SourceError
                 hint: "",
             });
         }
-        let host = base.join(OsStr::from_bytes(entry.path));
         let stat = entry.stat;
         let mut field = |bytes: &[u8]| {
             hasher.update(&(bytes.len() as u64).to_le_bytes());
             hasher.update(bytes);
         };
-        field(entry.path);
-        let kind = FileType::from_raw_mode(stat.st_mode);
+        field(&entry.path);
+        let kind = entry.kind();
         let size = if kind == FileType::RegularFile {
             stat.st_size
         } else {
@@ -57,19 +56,13 @@ pub(crate) fn digest(base: &Path, limits: &Limits) -> Result<String, SourceError
             )
             .as_bytes(),
         );
-        let attributes = xattrs(&host);
-        let attributes =
-            attributes.map_err(SourceError::io(&host, "read extended attributes of"))?;
-        field(&(attributes.len() as u64).to_le_bytes());
-        for (name, value) in attributes {
-            field(&name);
-            field(&value);
+        field(&(entry.xattrs.len() as u64).to_le_bytes());
+        for (name, value) in &entry.xattrs {
+            field(name);
+            field(value);
         }
         if kind == FileType::Symlink {
-            let target = rustix::fs::readlinkat(entry.directory, entry.name, Vec::new())
-                .map_err(io::Error::from)
-                .map_err(SourceError::io(&host, "read link"))?;
-            field(target.as_bytes());
+            field(&entry.target);
         }
         if stat.st_nlink > 1 && kind != FileType::Directory {
             let first = *linked.entry((stat.st_dev, stat.st_ino)).or_insert(entries);
@@ -80,6 +73,7 @@ pub(crate) fn digest(base: &Path, limits: &Limits) -> Result<String, SourceError
         }
         if kind == FileType::RegularFile {
             pending += stat.st_size as u64;
+            let host = base.join(OsStr::from_bytes(&entry.path));
             batch.push((host, stat.st_size as u64));
             if batch.len() >= 4096 || pending >= 64 << 20 {
                 hash_contents(&mut hasher, &mut batch)?;

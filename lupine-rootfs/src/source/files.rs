@@ -74,16 +74,13 @@ impl Files {
         self.files.shrink_to_fit();
     }
 
-    pub(crate) fn add(&mut self, entry: &Entry<'_>) -> io::Result<()> {
-        let parent = match entry.path.iter().rposition(|&byte| byte == b'/') {
-            Some(slash) => &entry.path[..slash],
-            None => b"",
-        };
+    pub(crate) fn add(&mut self, entry: &Entry) -> io::Result<()> {
+        let (parent, name) = entry.split();
         if self.directories.last().is_none_or(|last| **last != *parent) {
             self.directories.push(parent.into());
         }
         let too_many = |_| io::Error::from(io::ErrorKind::OutOfMemory);
-        let stat = entry.stat;
+        let stat = &entry.stat;
         let len = u64::try_from(stat.st_size).map_err(|_| io::ErrorKind::InvalidData)?;
         let index = self.files.len() as u64;
         self.files.push(FileRecord {
@@ -92,9 +89,10 @@ impl Files {
             len,
             mtime: (stat.st_mtime, stat.st_mtime_nsec as u32),
         });
-        self.names.extend_from_slice(entry.name);
+        self.names.extend_from_slice(name);
         if len > 0 && (stat.st_blocks as u64).saturating_mul(512) < len {
-            let file = open_for_reading(entry.directory, entry.name)?;
+            let root = open_root(&self.root).map_err(io::Error::other)?;
+            let file = open_for_reading(&root, &entry.path)?;
             self.sparse.insert(index, extents(&file, len)?.into());
         }
         Ok(())
@@ -130,8 +128,10 @@ impl Files {
                 continue;
             };
             let failed = |action| {
-                let path = self.path(index as usize);
-                move |error| DeliverError::source(SourceError::io(path, action)(error))
+                move |error| {
+                    let path = self.path(index as usize);
+                    DeliverError::source(SourceError::io(path, action)(error))
+                }
             };
             if open.as_ref().is_none_or(|(at, _)| *at != record.directory) {
                 let path = &self.directories[record.directory as usize];
@@ -191,7 +191,7 @@ impl Files {
 impl ContentSource for Files {
     fn deliver(&self, request: &Request<'_>) -> Result<(), DeliverError> {
         let root = open_root(&self.root).map_err(DeliverError::source)?;
-        let indices: Vec<u64> = request.indices().collect();
+        let indices = request.indices_by_place();
         indices
             .par_chunks(BATCH)
             .try_for_each(|indices| self.batch(&root, indices, request))

@@ -1,17 +1,32 @@
 //! Walks over directories of the host, in an order that does not depend on the host.
+//!
+//! Looking at a file is a few system calls, which the kernel answers on several processors at once:
+//! pieces of directories are looked at in parallel, and visited in order while the next pieces are
+//! being looked at. What is open at a time is bounded: a few directories, a few thousand entries.
 
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use rayon::prelude::*;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, SeekFrom, Stat};
 
 use crate::Xattrs;
 use crate::content::Extent;
 use crate::source::error::SourceError;
+
+/// Directories open at a time.
+const DIRECTORIES: usize = 256;
+
+/// Entries that one thread looks at in a row.
+const PIECE: usize = 128;
+
+/// Entries that are looked at before they are visited.
+const AHEAD: usize = 2048;
 
 /// The names of a directory, sorted, in one allocation.
 #[derive(Debug, Default)]
@@ -19,13 +34,12 @@ struct Names {
     bytes: Vec<u8>,
     /// Start and length of each.
     at: Vec<(u32, u16)>,
-    next: usize,
 }
 
 impl Names {
-    fn read(directory: OwnedFd) -> io::Result<Self> {
+    fn read(directory: &OwnedFd) -> io::Result<Self> {
         let mut names = Self::default();
-        for entry in Dir::new(directory)? {
+        for entry in Dir::read_from(directory)? {
             let entry = entry?;
             let name = entry.file_name().to_bytes();
             if matches!(name, b"." | b"..") {
@@ -39,26 +53,48 @@ impl Names {
             names.bytes.extend_from_slice(name);
             names.at.push((start, len));
         }
-        let Self { bytes, at, .. } = &mut names;
+        let Self { bytes, at } = &mut names;
         let name = |&(start, len): &(u32, u16)| &bytes[start as usize..][..len as usize];
         at.sort_unstable_by(|a, b| name(a).cmp(name(b)));
         Ok(names)
     }
 
-    fn next(&mut self) -> Option<Vec<u8>> {
-        let &(start, len) = self.at.get(self.next)?;
-        self.next += 1;
-        Some(self.bytes[start as usize..][..len as usize].to_vec())
+    fn get(&self, number: usize) -> &[u8] {
+        let (start, len) = self.at[number];
+        &self.bytes[start as usize..][..len as usize]
     }
 }
 
-/// An entry met on a walk, described by `lstat`.
-pub(crate) struct Entry<'a> {
-    pub(crate) directory: &'a OwnedFd,
+/// A directory that is being walked.
+struct OpenDirectory {
+    handle: OwnedFd,
+    path: Vec<u8>,
+    names: Names,
+}
+
+/// What a walk sees of an entry.
+pub(crate) struct Entry {
     /// Path relative to the root of the source; empty for the root itself.
-    pub(crate) path: &'a [u8],
-    pub(crate) name: &'a [u8],
-    pub(crate) stat: &'a Stat,
+    pub(crate) path: Vec<u8>,
+    /// As `lstat` has it.
+    pub(crate) stat: Stat,
+    pub(crate) xattrs: Xattrs,
+    /// Of a symbolic link; else empty.
+    pub(crate) target: Vec<u8>,
+}
+
+impl Entry {
+    pub(crate) fn kind(&self) -> FileType {
+        FileType::from_raw_mode(self.stat.st_mode)
+    }
+
+    /// Paths of the parent and name in it; both empty for the root.
+    pub(crate) fn split(&self) -> (&[u8], &[u8]) {
+        match self.path.iter().rposition(|&byte| byte == b'/') {
+            Some(slash) => (&self.path[..slash], &self.path[slash + 1..]),
+            None => (b"", &self.path),
+        }
+    }
 }
 
 pub(crate) fn open_directory(root: &OwnedFd, path: &[u8]) -> io::Result<OwnedFd> {
@@ -79,66 +115,155 @@ pub(crate) fn open_for_reading(directory: impl AsFd, name: &[u8]) -> io::Result<
     Ok(rustix::fs::openat(directory, name, flags, Mode::empty())?.into())
 }
 
-/// Visits every entry below `root`, directories before their contents, siblings in the order of
-/// their bytes.
+/// Visits every entry below `base`, and `base` first: directories before their contents, siblings
+/// in the order of their bytes.
 pub(crate) fn walk(
     base: &Path,
-    mut visit: impl FnMut(&Entry<'_>) -> Result<(), SourceError>,
+    visit: impl FnMut(Entry) -> Result<(), SourceError> + Send,
 ) -> Result<(), SourceError> {
     let root = open_root(base)?;
-    let at = |path: &[u8]| base.join(OsStr::from_bytes(path));
-    let stat = rustix::fs::fstat(&root)
-        .map_err(io::Error::from)
-        .map_err(SourceError::io(base, "stat"))?;
-    visit(&Entry {
-        directory: &root,
-        path: b"",
-        name: b".",
-        stat: &stat,
-    })?;
-    let mut stack: Vec<(Vec<u8>, Names)> = Vec::new();
-    let mut entering = Some(Vec::new());
-    let mut current: Option<OwnedFd> = None;
-    loop {
-        if let Some(path) = entering.take() {
-            let open = || open_directory(&root, &path);
-            let names = open()
-                .and_then(Names::read)
-                .map_err(SourceError::io(at(&path), "read directory"))?;
-            current = Some(open().map_err(SourceError::io(at(&path), "open directory"))?);
-            stack.push((path, names));
-        }
-        let Some((path, names)) = stack.last_mut() else {
-            return Ok(());
-        };
-        let Some(name) = names.next() else {
-            stack.pop();
-            current = None;
-            continue;
-        };
-        let directory = match &mut current {
-            Some(directory) => directory,
-            none => none.insert(
-                open_directory(&root, path).map_err(SourceError::io(at(path), "open directory"))?,
-            ),
-        };
-        let mut full = path.clone();
-        if !full.is_empty() {
-            full.push(b'/');
-        }
-        full.extend_from_slice(&name);
-        let stat = rustix::fs::statat(&*directory, &*name, AtFlags::SYMLINK_NOFOLLOW)
+    // On a thread of the pool, which need not be woken for every piece.
+    rayon::scope(|_| Walk { base, root }.visit(visit))
+}
+
+struct Walk<'a> {
+    base: &'a Path,
+    root: OwnedFd,
+}
+
+impl Walk<'_> {
+    fn visit(
+        &self,
+        mut visit: impl FnMut(Entry) -> Result<(), SourceError> + Send,
+    ) -> Result<(), SourceError> {
+        let stat = rustix::fs::fstat(&self.root)
             .map_err(io::Error::from)
-            .map_err(SourceError::io(at(&full), "stat"))?;
-        visit(&Entry {
-            directory,
-            path: &full,
-            name: &name,
-            stat: &stat,
+            .map_err(self.failed(b"", "stat"))?;
+        visit(Entry {
+            path: Vec::new(),
+            stat,
+            xattrs: self.xattrs(b"")?,
+            target: Vec::new(),
         })?;
-        if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
-            entering = Some(full);
+        // Paths of directories to come, the next one last.
+        let mut below = vec![Vec::new()];
+        while !below.is_empty() {
+            let next = below.split_off(below.len().saturating_sub(DIRECTORIES));
+            let opened: Vec<OpenDirectory> = next
+                .into_par_iter()
+                .rev()
+                .map(|path| self.open(path))
+                .collect::<Result<_, _>>()?;
+            let pieces: Vec<(&OpenDirectory, Range<usize>)> = opened
+                .iter()
+                .flat_map(|directory| {
+                    let len = directory.names.at.len();
+                    let starts = (0..len).step_by(PIECE);
+                    starts.map(move |from| (directory, from..len.min(from + PIECE)))
+                })
+                .collect();
+            let found = below.len();
+            let mut rest = &pieces[..];
+            let mut seen: Vec<Vec<Entry>> = Vec::new();
+            while !rest.is_empty() || !seen.is_empty() {
+                let mut entries = 0;
+                let enough = |piece: &&(&OpenDirectory, Range<usize>)| {
+                    entries += piece.1.len();
+                    entries <= AHEAD
+                };
+                let next;
+                (next, rest) = rest.split_at(rest.iter().take_while(enough).count());
+                let look = || {
+                    let looks = next.par_iter().map(|piece| self.look(piece));
+                    looks.collect::<Result<Vec<_>, _>>()
+                };
+                let visited = || {
+                    for entry in seen.into_iter().flatten() {
+                        if entry.kind() == FileType::Directory {
+                            below.push(entry.path.clone());
+                        }
+                        visit(entry)?;
+                    }
+                    Ok(())
+                };
+                let (visited, looked) = rayon::join(visited, look);
+                visited?;
+                seen = looked?;
+            }
+            below[found..].reverse();
         }
+        Ok(())
+    }
+
+    fn failed(&self, path: &[u8], action: &'static str) -> impl FnOnce(io::Error) -> SourceError {
+        move |error| SourceError::io(self.base.join(OsStr::from_bytes(path)), action)(error)
+    }
+
+    fn open(&self, path: Vec<u8>) -> Result<OpenDirectory, SourceError> {
+        let handle = open_directory(&self.root, &path);
+        let handle = handle.map_err(self.failed(&path, "open directory"))?;
+        let names = Names::read(&handle).map_err(self.failed(&path, "read directory"))?;
+        Ok(OpenDirectory {
+            handle,
+            path,
+            names,
+        })
+    }
+
+    fn look(
+        &self,
+        (directory, range): &(&OpenDirectory, Range<usize>),
+    ) -> Result<Vec<Entry>, SourceError> {
+        let look = |number| {
+            let name = directory.names.get(number);
+            let mut path = Vec::with_capacity(directory.path.len() + 1 + name.len());
+            path.extend_from_slice(&directory.path);
+            if !path.is_empty() {
+                path.push(b'/');
+            }
+            path.extend_from_slice(name);
+            let stat = rustix::fs::statat(&directory.handle, name, AtFlags::SYMLINK_NOFOLLOW)
+                .map_err(io::Error::from)
+                .map_err(self.failed(&path, "stat"))?;
+            let mut target = Vec::new();
+            if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink {
+                target = rustix::fs::readlinkat(&directory.handle, name, target)
+                    .map_err(io::Error::from)
+                    .map_err(self.failed(&path, "read link"))?
+                    .into_bytes();
+            }
+            let xattrs = self.xattrs(&path)?;
+            Ok(Entry {
+                path,
+                stat,
+                xattrs,
+                target,
+            })
+        };
+        range.clone().map(look).collect()
+    }
+
+    /// The extended attributes of a file, the link itself if it is one. Labels of the host's
+    /// security module describe the host, not the image, and are left out.
+    fn xattrs(&self, path: &[u8]) -> Result<Xattrs, SourceError> {
+        let read = |path: &Path| {
+            let mut attributes = Xattrs::new();
+            let names = match xattr::list(path) {
+                Err(error) if error.kind() == io::ErrorKind::Unsupported => return Ok(attributes),
+                other => other?,
+            };
+            for name in names {
+                if name == "security.selinux" {
+                    continue;
+                }
+                if let Some(value) = xattr::get(path, &name)? {
+                    attributes.insert(name.as_bytes().to_vec(), value);
+                }
+            }
+            Ok(attributes)
+        };
+        read(&self.base.join(OsStr::from_bytes(path)))
+            .map_err(self.failed(path, "read extended attributes of"))
     }
 }
 
@@ -170,23 +295,4 @@ pub(crate) fn extents(file: &File, len: u64) -> io::Result<Vec<Extent>> {
         at = end;
     }
     Ok(extents)
-}
-
-/// The extended attributes of a file, the link itself if it is one. Labels of the host's security
-/// module describe the host, not the image, and are left out.
-pub(crate) fn xattrs(path: &Path) -> io::Result<Xattrs> {
-    let mut attributes = Xattrs::new();
-    let names = match xattr::list(path) {
-        Err(error) if error.kind() == io::ErrorKind::Unsupported => return Ok(attributes),
-        other => other?,
-    };
-    for name in names {
-        if name == "security.selinux" {
-            continue;
-        }
-        if let Some(value) = xattr::get(path, &name)? {
-            attributes.insert(name.as_bytes().to_vec(), value);
-        }
-    }
-    Ok(attributes)
 }

@@ -63,7 +63,7 @@ impl FileTree {
                 continue;
             }
             if !children_done {
-                let children: Vec<InodeId> = found.entries.values().map(|e| e.inode).collect();
+                let children: Vec<InodeId> = found.entries.iter().map(|(_, e)| e.inode).collect();
                 open.push((at, true));
                 open.extend(children.into_iter().map(|child| (child, false)));
                 continue;
@@ -72,7 +72,7 @@ impl FileTree {
                 .entries
                 .iter()
                 .filter(|(_, entry)| entry.layer < layer)
-                .map(|(name, entry)| (name.clone(), entry.inode))
+                .map(|(name, entry)| (name.into(), entry.inode))
                 .collect();
             found.opaque_in = Some(layer);
             for (name, inode) in lower {

@@ -1,12 +1,11 @@
 //! Walks over a tree.
 
-use std::collections::btree_map;
-
-use super::{Entry, FileTree, InodeId};
+use super::entries::Iter;
+use super::{FileTree, InodeId};
 use crate::path::TreePath;
 
 /// The rest of a directory's entries, and the length of its path.
-type OpenDirectory<'a> = (btree_map::Iter<'a, Box<[u8]>, Entry>, usize);
+type OpenDirectory<'a> = (Iter<'a>, usize);
 
 impl FileTree {
     /// Every entry, parents before children, siblings in the order of their name bytes; the root

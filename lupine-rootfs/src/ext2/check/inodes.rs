@@ -118,7 +118,10 @@ impl<R: ReadAt> Checker<'_, R> {
             if linked || number == BAD_BLOCKS || (number == RESIZE && resize) {
                 self.claim(number, &inode)?;
             }
-            let filled = inode.blocks != 0 || inode.size != 0 || inode.block[0] != 0;
+            // Without a mode the upper half of a size is what directories have there.
+            let size = inode.size != 0 || inode.dir_acl != 0;
+            let flags = inode.flags & (FOREIGN_FLAGS | FLAG_INDEX) != 0;
+            let filled = size || flags || inode.blocks != 0 || inode.block[0] != 0;
             if !owned && ((linked && unlinked) || (filled && !linked)) {
                 self.problems.push(Problem::ReservedInode { inode: number });
             }
