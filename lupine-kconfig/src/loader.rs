@@ -32,6 +32,9 @@ pub(crate) struct Frame {
     pub(crate) line: u32,
     /// Line of the `source` that led here, in the frame below.
     source_line: u32,
+    /// Files that ended with the `source` that led here, without a line end: they are no longer
+    /// being read, and including one of them again would go on for ever.
+    ended: Vec<FileId>,
 }
 
 pub(crate) struct Loader<'a> {
@@ -48,6 +51,8 @@ pub(crate) struct Loader<'a> {
     bytes: Arc<[u8]>,
     pub(crate) tokens: Vec<Token>,
     expanded: Vec<u8>,
+    /// The file that ended with the present statement, and those that had led to it so.
+    ended: Vec<FileId>,
     pub(crate) assignment: Option<(usize, usize)>,
     pub(crate) after_help: bool,
     pub(crate) blocks: Vec<Block>,
@@ -120,6 +125,7 @@ impl<'a> Loader<'a> {
             bytes: Arc::from([]),
             tokens: Vec::new(),
             expanded: Vec::new(),
+            ended: Vec::new(),
             assignment: None,
             after_help: false,
             blocks: Vec::new(),
@@ -150,6 +156,7 @@ impl<'a> Loader<'a> {
         let file = self.file_id(root, &bytes);
         self.file = file;
         self.stack.push(Frame {
+            ended: Vec::new(),
             file,
             bytes,
             at: 0,
@@ -195,6 +202,7 @@ impl<'a> Loader<'a> {
     fn next_statement(&mut self) -> Result<bool, Stop> {
         self.tokens.clear();
         self.expanded.clear();
+        self.ended.clear();
         self.assignment = None;
         loop {
             let Some(frame) = self.stack.last_mut() else {
@@ -250,6 +258,10 @@ impl<'a> Loader<'a> {
             return Err(Stop);
         }
         let ended = self.stack.pop();
+        if let Some(frame) = ended.as_ref().filter(|_| unfinished) {
+            self.ended.clone_from(&frame.ended);
+            self.ended.push(frame.file);
+        }
         match (self.stack.last(), ended) {
             (Some(frame), _) => self.file = frame.file,
             (None, Some(ended)) if !unfinished => self.line = ended.line,
@@ -536,7 +548,8 @@ impl<'a> Loader<'a> {
             return Err(Stop);
         };
         let known = self.file_ids.get(name).copied();
-        if self.stack.iter().any(|frame| Some(frame.file) == known) {
+        let open = |frame: &Frame| Some(frame.file) == known || includes(&frame.ended, known);
+        if self.stack.iter().any(open) || includes(&self.ended, known) {
             self.recursive_inclusion(name, known);
             return Err(Stop);
         }
@@ -552,6 +565,7 @@ impl<'a> Loader<'a> {
             at: 0,
             line: 1,
             source_line,
+            ended: self.ended.clone(),
         });
         self.file = file;
         Ok(())
@@ -680,4 +694,8 @@ fn source_line(bytes: &[u8], line: u32) -> &[u8] {
         .nth(line.saturating_sub(1) as usize);
     let text = text.unwrap_or_default();
     &text[..text.len().min(200)]
+}
+
+fn includes(files: &[FileId], file: Option<FileId>) -> bool {
+    file.is_some_and(|file| files.contains(&file))
 }
