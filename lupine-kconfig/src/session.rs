@@ -192,7 +192,12 @@ pub fn run(
     let mut seed = None;
     if request.mode == Mode::Random {
         let chosen = seed_of(environment, request.seed);
-        console.print(format!("KCONFIG_SEED=0x{chosen:X}\n").as_bytes());
+        let line = format!("KCONFIG_SEED=0x{chosen:X}\n");
+        if request.dialect.is_early() {
+            console.complain(line.as_bytes());
+        } else {
+            console.print(line.as_bytes());
+        }
         seed = Some(chosen);
     }
     let loaded = crate::loader::load(
