@@ -38,7 +38,8 @@ pub(crate) enum Era {
 ///
 /// *early*: as `conf` was up to 4.20. `.config` does not say where menus end; `imply` does nothing
 /// where the direct dependency is unmet, and an implied `y` excludes `m`; a number beyond its
-/// range becomes the bound's value and not its text; `option allnoconfig_y` is heeded. *old*: as
+/// range becomes the bound's value and not its text; `option allnoconfig_y` is heeded; only `syncconfig` writes what
+/// a build reads. *old*: as
 /// before 4.20: the same, and a default of `n` is written for what cannot be seen. Messages have
 /// the words of 6.1.
 #[derive(Clone, Debug, PartialEq, Eq)]

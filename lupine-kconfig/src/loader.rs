@@ -279,7 +279,13 @@ impl<'a> Loader<'a> {
             expanded: false,
             at: place,
         };
+        // In the old language a word after the first may have dots and slashes in it.
+        let loose = self.tree.dialect.legacy && !self.tokens.is_empty();
         match kind {
+            Kind::Unknown if loose && matches!(self.bytes[at], b'.' | b'/') => {
+                token.kind = Kind::Word;
+                self.loose_word(&mut token, at);
+            }
             Kind::Unknown => {
                 let byte = self.bytes[at];
                 let line = self.stack.last().map_or(0, |frame| frame.line);
@@ -317,8 +323,8 @@ impl<'a> Loader<'a> {
                 let word = &self.bytes[at..end];
                 if let Some(keyword) = lexer::dialect_keyword(&self.tree.dialect, word) {
                     token.kind = Kind::Keyword(keyword);
-                } else if self.tree.dialect.legacy {
-                    self.bare_path(&mut token, end);
+                } else if loose {
+                    self.loose_word(&mut token, end);
                 }
             }
             Kind::Equal | Kind::ColonEqual | Kind::PlusEqual
@@ -351,18 +357,15 @@ impl<'a> Loader<'a> {
         }
     }
 
-    /// In the old language a path may stand without quotes.
-    fn bare_path(&mut self, token: &mut Token, mut end: usize) {
-        let after_source = self.tokens.len() == 1
+    /// Continues a word of the old language; a path may stand without quotes.
+    fn loose_word(&mut self, token: &mut Token, mut end: usize) {
+        let path = self.tokens.len() == 1
             && matches!(self.tokens[0].kind, Kind::Keyword(lexer::Keyword::Source));
-        if !after_source {
-            return;
-        }
-        while self
-            .bytes
-            .get(end)
-            .is_some_and(|byte| !byte.is_ascii_whitespace())
-        {
+        let belongs = |byte: &u8| match path {
+            true => !byte.is_ascii_whitespace(),
+            false => lexer::is_word(*byte) || matches!(byte, b'.' | b'/'),
+        };
+        while self.bytes.get(end).is_some_and(belongs) {
             end += 1;
         }
         token.end = end as u32;

@@ -519,6 +519,9 @@ impl Session<'_> {
         let auto = or("KCONFIG_AUTOCONFIG", "include/config/auto.conf");
         let header = or("KCONFIG_AUTOHEADER", "include/generated/autoconf.h");
         let rust = or("KCONFIG_RUSTCCFG", "include/generated/rustc_cfg");
+        if self.mode != Mode::Sync && self.config.tree.dialect.is_early() {
+            return;
+        }
         let present = self.files.read(&auto).ok();
         if self.mode != Mode::Sync && (present.is_some() || self.files.is_directory(&auto)) {
             return;
