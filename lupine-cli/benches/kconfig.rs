@@ -20,23 +20,29 @@
 mod reference;
 
 use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs;
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use lupine::kernel::toolchain::{Compiler, Toolchain};
 use lupine::kernel::version::KernelVersion;
-use lupine::probes::{ProbeMode, read_answers, with_shell};
+use lupine::probes::{ProbeMode, with_shell};
 use lupine::process::Cancel;
 use lupine_kconfig::{Configuration, Dialect, DirFiles, Environment, Kconfig, PropertyKind};
 use nix::sys::resource::{UsageWho, getrusage};
-use reference::{Kernel, Version, build_conf};
+use reference::{Edit, Kernel, Version, build_replaying, write_plain_answers};
 
 /// Tells a child of this benchmark to run one program and to say what it used.
 const JOB: &str = "LUPINE_BENCH_JOB";
+
+/// A table of expressions as large as the kernel's trees need.
+const ENLARGED: Edit = (
+    "internal.h",
+    "#define EXPR_HASHSIZE\t\t(1U << 14)",
+    "#define EXPR_HASHSIZE (1U << 18)",
+);
 
 const LUPINE_CONF: &str = env!("CARGO_BIN_EXE_lupine-conf");
 
@@ -149,14 +155,7 @@ impl Scene {
         let recorder = Runner::new("", Path::new(LUPINE_CONF)).with("LUPINE_PROBES", record);
         let arguments = ["--defconfig=arch/x86/configs/x86_64_defconfig", "Kconfig"];
         scene.run(&recorder, &arguments);
-        let mut plain = Vec::new();
-        for (command, output) in read_answers(&scene.answers).unwrap() {
-            for part in [&command, &output.stdout, &output.stderr] {
-                plain.extend_from_slice(part);
-                plain.push(0);
-            }
-        }
-        fs::write(&scene.plain_answers, plain).unwrap();
+        write_plain_answers(&scene.answers, &scene.plain_answers);
         scene
     }
 
@@ -226,14 +225,8 @@ impl Scene {
 
     /// No commands are run: the programs themselves.
     fn replayed(&self) {
-        let shim = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/kconfig/replay.c");
-        let further = [
-            OsStr::new("-Dpopen=replay_popen"),
-            OsStr::new("-Dpclose=replay_pclose"),
-            shim.as_os_str(),
-        ];
-        let stock = build_conf(&self.kernel.tree, &further);
-        let enlarged = build_conf(&self.enlarged(), &further);
+        let stock = build_replaying(&self.kernel.tree, &[]);
+        let enlarged = build_replaying(&self.kernel.tree, &[ENLARGED]);
         let mut replay = OsString::from("replay:");
         replay.push(&self.answers);
         let reference = |name, program: &Path| {
@@ -248,44 +241,6 @@ impl Scene {
             let title = format!("recorded answers, {mode} (at most 60 ms and 40 MB are promised)");
             self.compare(&title, &["-s", mode, "Kconfig"], &runners, 15);
         }
-    }
-
-    /// The tree with a `conf` whose table of expressions is as large as its trees need.
-    fn enlarged(&self) -> PathBuf {
-        let tree = self.directory.path().join("enlarged");
-        let sources = tree.join("scripts/kconfig");
-        fs::create_dir_all(&sources).unwrap();
-        symlink(
-            self.kernel.tree.join("scripts/include"),
-            tree.join("scripts/include"),
-        )
-        .unwrap();
-        let mut found = false;
-        for entry in fs::read_dir(self.kernel.tree.join("scripts/kconfig")).unwrap() {
-            let path = entry.unwrap().path();
-            let Ok(text) = fs::read_to_string(&path) else {
-                continue;
-            };
-            let lines: Vec<String> = text
-                .lines()
-                .map(|line| {
-                    let define = line.starts_with("#define EXPR_HASHSIZE");
-                    found |= define;
-                    if define {
-                        "#define EXPR_HASHSIZE (1U << 18)".to_owned()
-                    } else {
-                        line.to_owned()
-                    }
-                })
-                .collect();
-            fs::write(
-                sources.join(path.file_name().unwrap()),
-                lines.join("\n") + "\n",
-            )
-            .unwrap();
-        }
-        assert!(found, "conf has no EXPR_HASHSIZE");
-        tree
     }
 
     /// Commands are run, or their answers remembered.
