@@ -439,6 +439,9 @@ impl Configuration<'_> {
         if (type_ == SymbolType::Bool && value == Mod) || state.visible <= state.reverse {
             return false;
         }
+        if self.tree.dialect.is_early() && state.implied == Yes && value == Mod {
+            return false;
+        }
         if self.tree.rules() == Rules::Linux6_1 && self.tree.get(id).member && state.visible == Yes
         {
             return value == Yes;

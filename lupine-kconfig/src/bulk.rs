@@ -88,7 +88,12 @@ impl Configuration<'_> {
             }
             Rules::Linux6_1 => {
                 if let Some(value) = value {
-                    self.set_hashed(&mut |_| (value, true));
+                    let tree = self.tree;
+                    self.set_hashed(&mut |id| {
+                        let excepted =
+                            value == No && tree.dialect.is_early() && tree.get(id).allno_yes;
+                        (if excepted { Yes } else { value }, true)
+                    });
                 }
                 self.invalidate();
                 self.complete_choices();
@@ -199,7 +204,9 @@ impl Configuration<'_> {
         self.invalidate();
         for choice in self.undecided_choices() {
             self.calculate(choice);
-            changed |= self.randomize_choice(random, choice);
+            let randomized = self.randomize_choice(random, choice);
+            // Early on, the last choice alone decides whether another round follows.
+            changed = randomized || (changed && !tree.dialect.is_early());
         }
         changed
     }

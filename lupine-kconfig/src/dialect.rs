@@ -11,6 +11,17 @@ pub enum Rules {
     Linux6_12,
 }
 
+/// Which `conf` of the rules of 6.1 is followed: they were the same from 2.6 on but for details.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Era {
+    /// Up to 4.19.
+    Old,
+    /// 4.20, the `conf` of U-Boot.
+    Early,
+    /// 6.1 itself, or other rules.
+    Present,
+}
+
 /// A dialect: the rules of evaluation, and the syntax accepted beside that of the rules' kernel.
 ///
 /// | dialect | rules | syntax beside the kernel's |
@@ -18,12 +29,19 @@ pub enum Rules {
 /// | `linux-6.12` | 6.12 | none |
 /// | `linux-6.1` | 6.1 | none (`optional`, named and tristate choices belong to 6.1) |
 /// | `linux-next` | 6.12 | `transitional`, `depends on A if B` |
-/// | `linux-4` | 6.1 | `option env=`, `option modules`, `---help---`, `boolean`, `$VAR`, bare `source` |
+/// | `linux-4` | 6.1, old | `option env=`, `option modules`, `---help---`, `boolean`, `$VAR`, bare `source` |
 /// | `buildroot` | 6.1 | as `linux-4`, with an empty prefix |
-/// | `busybox` | 6.1 | as `linux-4` |
-/// | `u-boot` | 6.1 | as `linux-4` |
+/// | `busybox` | 6.1, old | as `linux-4`; symbols that cannot be seen are written as well, an empty number as `0` |
+/// | `u-boot` | 6.1, early | as `linux-4`; texts are written without escapes |
 /// | `coreboot` | 6.1 | as `linux-4`, `source` takes globs, which may match nothing |
 /// | `zephyr` | 6.1 | as `coreboot`, `rsource`, `osource`, `orsource`, `def_int`, `def_hex`, `def_string` |
+///
+/// *early*: as `conf` was up to 4.20. `.config` does not say where menus end; `imply` does nothing
+/// where the direct dependency is unmet, and an implied `y` excludes `m`; a number beyond its
+/// range becomes the bound's value and not its text; `option allnoconfig_y` is heeded; only `syncconfig` writes what
+/// a build reads. *old*: as
+/// before 4.20: the same, and a default of `n` is written for what cannot be seen. Messages have
+/// the words of 6.1.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dialect {
     name: &'static str,
@@ -33,6 +51,11 @@ pub struct Dialect {
     pub(crate) relative_source: bool,
     pub(crate) typed_defaults: bool,
     pub(crate) newer: bool,
+    era: Era,
+    /// Backslashes in texts of `.config` stand for themselves.
+    pub(crate) plain_texts: bool,
+    /// What is not visible is written, too, and an empty number as zero.
+    pub(crate) writes_hidden: bool,
     prefix: &'static str,
 }
 
@@ -45,6 +68,9 @@ const fn linux(name: &'static str, rules: Rules) -> Dialect {
         relative_source: false,
         typed_defaults: false,
         newer: false,
+        era: Era::Present,
+        plain_texts: false,
+        writes_hidden: false,
         prefix: "CONFIG_",
     }
 }
@@ -62,6 +88,7 @@ impl Dialect {
     /// Kernels before 4.18 and projects that copied their `conf`.
     pub const LINUX_4: Dialect = Dialect {
         legacy: true,
+        era: Era::Old,
         ..linux("linux-4", Rules::Linux6_1)
     };
     /// Buildroot: the old language, names are written without a prefix.
@@ -73,11 +100,15 @@ impl Dialect {
     /// Busybox.
     pub const BUSYBOX: Dialect = Dialect {
         legacy: true,
+        writes_hidden: true,
+        era: Era::Old,
         ..linux("busybox", Rules::Linux6_1)
     };
     /// U-Boot.
     pub const U_BOOT: Dialect = Dialect {
         legacy: true,
+        era: Era::Early,
+        plain_texts: true,
         ..linux("u-boot", Rules::Linux6_1)
     };
     /// coreboot: `source` with patterns.
@@ -172,6 +203,16 @@ impl Dialect {
     /// The name in the table above.
     pub fn name(&self) -> &'static str {
         self.name
+    }
+
+    /// Whether `conf` is followed as it was up to 4.20.
+    pub(crate) fn is_early(&self) -> bool {
+        self.era <= Era::Early
+    }
+
+    /// Whether an active default has a symbol written even where it is `n`.
+    pub(crate) fn writes_default_off(&self) -> bool {
+        self.era == Era::Old
     }
 
     /// The rules of evaluation.

@@ -302,6 +302,10 @@ impl Configuration<'_> {
             },
             SymbolType::String => match text.strip_prefix(b"\"") {
                 None => Parsed::Nothing,
+                Some(inside) if self.tree.dialect.plain_texts => match inside.strip_suffix(b"\"") {
+                    Some(text) => Parsed::Value(FileValue::Text(Arc::from(text))),
+                    None => Parsed::Invalid(b"invalid string found".to_vec()),
+                },
                 Some(inside) => match unescape(inside) {
                     Some(text) => Parsed::Value(FileValue::Text(Arc::from(text))),
                     None => Parsed::Invalid(b"invalid string found".to_vec()),

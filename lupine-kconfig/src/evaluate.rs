@@ -174,7 +174,11 @@ impl Configuration<'_> {
         self.states[id.index()].direct = self.without_modules(id, direct);
         let reverse = symbol.reverse.map_or(No, |e| self.value_of(e));
         self.states[id.index()].reverse = self.without_modules(id, reverse);
-        let implied = symbol.implied.map_or(No, |e| self.value_of(e));
+        let implied = if tree.dialect.is_early() && direct == No {
+            No
+        } else {
+            symbol.implied.map_or(No, |e| self.value_of(e))
+        };
         self.states[id.index()].implied = self.without_modules(id, implied);
     }
 
@@ -293,6 +297,10 @@ impl Configuration<'_> {
             }
             value = value.max(self.states[id.index()].reverse);
         }
+        let wants_yes = self.tree.dialect.is_early() && self.states[id.index()].implied == Yes;
+        if value == Mod && wants_yes {
+            value = Yes;
+        }
         self.without_modules(id, value)
     }
 
@@ -305,12 +313,16 @@ impl Configuration<'_> {
         }
         if let Some((property, when)) = self.active_property(id, PropertyKind::Default) {
             value = self.expr_value(self.tree.property(property).expr).min(when);
-            self.states[id.index()].write |= value != No;
+            let always = self.tree.dialect.writes_default_off();
+            self.states[id.index()].write |= always || value != No;
         }
         let state = &mut self.states[id.index()];
         if state.implied != No {
             state.write = true;
-            value = value.max(state.implied).min(state.direct);
+            value = value.max(state.implied);
+            if !self.tree.dialect.is_early() {
+                value = value.min(state.direct);
+            }
         }
         value
     }
@@ -355,14 +367,19 @@ impl Configuration<'_> {
             16
         };
         let value = value::signed(self.string_value(id), base);
-        let mut bound = low;
-        if value >= self.bound(low, base) {
-            bound = high;
-            if value <= self.bound(high, base) {
+        let (mut bound, mut number) = (low, self.bound(low, base));
+        if value >= number {
+            (bound, number) = (high, self.bound(high, base));
+            if value <= number {
                 return;
             }
         }
-        self.states[id.index()].text = self.states[bound.index()].text.clone();
+        let text = match base {
+            _ if !self.tree.dialect.is_early() => self.states[bound.index()].text.clone(),
+            10 => Some(Content::Owned(number.to_string().into_bytes().into())),
+            _ => Some(Content::Owned(format!("{number:#x}").into_bytes().into())),
+        };
+        self.states[id.index()].text = text;
     }
 
     pub(crate) fn bound(&mut self, id: SymbolId, base: u32) -> i64 {

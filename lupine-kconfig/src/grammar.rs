@@ -77,7 +77,7 @@ pub(crate) enum Statement {
     Optional,
     OptionEnv(Token),
     OptionDefconfigList,
-    OptionOther,
+    OptionAllnoconfigY,
     Help,
 }
 
@@ -241,7 +241,7 @@ fn option(input: Tokens<'_>, text_of: &dyn Fn(&Token) -> Vec<u8>) -> Result<Stat
         },
         (b"defconfig_list", None) => Ok(Statement::OptionDefconfigList),
         (b"modules", None) => Ok(Statement::Modules),
-        (b"allnoconfig_y", None) => Ok(Statement::OptionOther),
+        (b"allnoconfig_y", None) => Ok(Statement::OptionAllnoconfigY),
         _ => Err(1),
     }
 }

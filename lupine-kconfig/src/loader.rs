@@ -32,6 +32,9 @@ pub(crate) struct Frame {
     pub(crate) line: u32,
     /// Line of the `source` that led here, in the frame below.
     source_line: u32,
+    /// Files that ended with the `source` that led here, without a line end: they are no longer
+    /// being read, and including one of them again would go on for ever.
+    ended: Vec<FileId>,
 }
 
 pub(crate) struct Loader<'a> {
@@ -48,6 +51,8 @@ pub(crate) struct Loader<'a> {
     bytes: Arc<[u8]>,
     pub(crate) tokens: Vec<Token>,
     expanded: Vec<u8>,
+    /// The file that ended with the present statement, and those that had led to it so.
+    ended: Vec<FileId>,
     pub(crate) assignment: Option<(usize, usize)>,
     pub(crate) after_help: bool,
     pub(crate) blocks: Vec<Block>,
@@ -120,6 +125,7 @@ impl<'a> Loader<'a> {
             bytes: Arc::from([]),
             tokens: Vec::new(),
             expanded: Vec::new(),
+            ended: Vec::new(),
             assignment: None,
             after_help: false,
             blocks: Vec::new(),
@@ -150,6 +156,7 @@ impl<'a> Loader<'a> {
         let file = self.file_id(root, &bytes);
         self.file = file;
         self.stack.push(Frame {
+            ended: Vec::new(),
             file,
             bytes,
             at: 0,
@@ -195,6 +202,7 @@ impl<'a> Loader<'a> {
     fn next_statement(&mut self) -> Result<bool, Stop> {
         self.tokens.clear();
         self.expanded.clear();
+        self.ended.clear();
         self.assignment = None;
         loop {
             let Some(frame) = self.stack.last_mut() else {
@@ -250,6 +258,10 @@ impl<'a> Loader<'a> {
             return Err(Stop);
         }
         let ended = self.stack.pop();
+        if let Some(frame) = ended.as_ref().filter(|_| unfinished) {
+            self.ended.clone_from(&frame.ended);
+            self.ended.push(frame.file);
+        }
         match (self.stack.last(), ended) {
             (Some(frame), _) => self.file = frame.file,
             (None, Some(ended)) if !unfinished => self.line = ended.line,
@@ -267,7 +279,13 @@ impl<'a> Loader<'a> {
             expanded: false,
             at: place,
         };
+        // In the old language a word after the first may have dots and slashes in it.
+        let loose = self.tree.dialect.legacy && !self.tokens.is_empty();
         match kind {
+            Kind::Unknown if loose && matches!(self.bytes[at], b'.' | b'/') => {
+                token.kind = Kind::Word;
+                self.loose_word(&mut token, at);
+            }
             Kind::Unknown => {
                 let byte = self.bytes[at];
                 let line = self.stack.last().map_or(0, |frame| frame.line);
@@ -305,8 +323,8 @@ impl<'a> Loader<'a> {
                 let word = &self.bytes[at..end];
                 if let Some(keyword) = lexer::dialect_keyword(&self.tree.dialect, word) {
                     token.kind = Kind::Keyword(keyword);
-                } else if self.tree.dialect.legacy {
-                    self.bare_path(&mut token, end);
+                } else if loose {
+                    self.loose_word(&mut token, end);
                 }
             }
             Kind::Equal | Kind::ColonEqual | Kind::PlusEqual
@@ -339,18 +357,15 @@ impl<'a> Loader<'a> {
         }
     }
 
-    /// In the old language a path may stand without quotes.
-    fn bare_path(&mut self, token: &mut Token, mut end: usize) {
-        let after_source = self.tokens.len() == 1
+    /// Continues a word of the old language; a path may stand without quotes.
+    fn loose_word(&mut self, token: &mut Token, mut end: usize) {
+        let path = self.tokens.len() == 1
             && matches!(self.tokens[0].kind, Kind::Keyword(lexer::Keyword::Source));
-        if !after_source {
-            return;
-        }
-        while self
-            .bytes
-            .get(end)
-            .is_some_and(|byte| !byte.is_ascii_whitespace())
-        {
+        let belongs = |byte: &u8| match path {
+            true => !byte.is_ascii_whitespace(),
+            false => lexer::is_word(*byte) || matches!(byte, b'.' | b'/'),
+        };
+        while self.bytes.get(end).is_some_and(belongs) {
             end += 1;
         }
         token.end = end as u32;
@@ -536,7 +551,8 @@ impl<'a> Loader<'a> {
             return Err(Stop);
         };
         let known = self.file_ids.get(name).copied();
-        if self.stack.iter().any(|frame| Some(frame.file) == known) {
+        let open = |frame: &Frame| Some(frame.file) == known || includes(&frame.ended, known);
+        if self.stack.iter().any(open) || includes(&self.ended, known) {
             self.recursive_inclusion(name, known);
             return Err(Stop);
         }
@@ -552,6 +568,7 @@ impl<'a> Loader<'a> {
             at: 0,
             line: 1,
             source_line,
+            ended: self.ended.clone(),
         });
         self.file = file;
         Ok(())
@@ -680,4 +697,8 @@ fn source_line(bytes: &[u8], line: u32) -> &[u8] {
         .nth(line.saturating_sub(1) as usize);
     let text = text.unwrap_or_default();
     &text[..text.len().min(200)]
+}
+
+fn includes(files: &[FileId], file: Option<FileId>) -> bool {
+    file.is_some_and(|file| files.contains(&file))
 }

@@ -42,7 +42,7 @@ impl Configuration<'_> {
                 }
                 Some(symbol) if !tree.get(symbol).choice && !written[symbol.index()] => {
                     self.calculate(symbol);
-                    if self.states[symbol.index()].write {
+                    if self.states[symbol.index()].write || tree.dialect.writes_hidden {
                         if separate {
                             out.push(b'\n');
                             separate = false;
@@ -71,6 +71,7 @@ impl Configuration<'_> {
                 .prompt
                 .filter(|prompt| tree.property(*prompt).kind == PropertyKind::Menu);
             if let Some(prompt) = menu
+                && !tree.dialect.is_early()
                 && known.symbol.is_none()
                 && node != NodeId::ROOT
                 && self.is_visible(node)
@@ -149,7 +150,10 @@ impl Configuration<'_> {
         if type_ == SymbolType::Unknown {
             return;
         }
-        let value = self.string_value(symbol);
+        let mut value = self.string_value(symbol);
+        if self.tree.dialect.writes_hidden && type_.is_numeric() && value.is_empty() {
+            value = b"0";
+        }
         if type_.is_logical() && off != Off::AsValue && value == b"n" {
             if off == Off::AsComment {
                 out.extend_from_slice(b"# ");
@@ -161,7 +165,11 @@ impl Configuration<'_> {
         self.name(out, symbol);
         out.push(b'=');
         if type_ == SymbolType::String && escape {
-            escape_text(out, value);
+            if self.tree.dialect.plain_texts {
+                out.extend([b"\"", value, b"\""].concat());
+            } else {
+                escape_text(out, value);
+            }
         } else {
             out.extend_from_slice(value);
         }

@@ -192,7 +192,12 @@ pub fn run(
     let mut seed = None;
     if request.mode == Mode::Random {
         let chosen = seed_of(environment, request.seed);
-        console.print(format!("KCONFIG_SEED=0x{chosen:X}\n").as_bytes());
+        let line = format!("KCONFIG_SEED=0x{chosen:X}\n");
+        if request.dialect.is_early() {
+            console.complain(line.as_bytes());
+        } else {
+            console.print(line.as_bytes());
+        }
         seed = Some(chosen);
     }
     let loaded = crate::loader::load(
@@ -514,6 +519,9 @@ impl Session<'_> {
         let auto = or("KCONFIG_AUTOCONFIG", "include/config/auto.conf");
         let header = or("KCONFIG_AUTOHEADER", "include/generated/autoconf.h");
         let rust = or("KCONFIG_RUSTCCFG", "include/generated/rustc_cfg");
+        if self.mode != Mode::Sync && self.config.tree.dialect.is_early() {
+            return;
+        }
         let present = self.files.read(&auto).ok();
         if self.mode != Mode::Sync && (present.is_some() || self.files.is_directory(&auto)) {
             return;

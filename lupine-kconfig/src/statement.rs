@@ -83,7 +83,7 @@ impl Loader<'_> {
                 | Statement::Optional
                 | Statement::OptionEnv(..)
                 | Statement::OptionDefconfigList
-                | Statement::OptionOther
+                | Statement::OptionAllnoconfigY
                 | Statement::Help
         )
     }
@@ -209,15 +209,37 @@ impl Loader<'_> {
             }
             Statement::OptionEnv(name) => {
                 let name = self.text(&name).to_vec();
-                let value = self.macros.environment(&name).unwrap_or_default();
-                let value = self.tree.symbols.intern(&value, true);
-                let value = self.tree.exprs.symbol(value);
-                self.add_property(PropertyKind::Default, Some(value), None);
+                self.option_env(&name);
+            }
+            Statement::OptionAllnoconfigY => {
+                if let Some(symbol) = self.tree.nodes[self.current.index()].symbol {
+                    self.tree.symbols.symbols[symbol.index()].allno_yes = true;
+                }
             }
             Statement::Help => self.help(),
             _ => {}
         }
         Ok(())
+    }
+
+    /// `option env=`: the symbol has the value of a variable, and is not written.
+    fn option_env(&mut self, name: &[u8]) {
+        let node = self.tree.node(self.current);
+        let (file, line) = (node.file, node.line);
+        if let Some(symbol) = node.symbol {
+            self.tree.symbols.symbols[symbol.index()].no_write = true;
+        }
+        match self.macros.environment(name) {
+            Some(value) => {
+                let value = self.tree.symbols.intern(&value, true);
+                let value = self.tree.exprs.symbol(value);
+                self.add_property(PropertyKind::Default, Some(value), None);
+            }
+            None => {
+                let message = [b"environment variable ", name, b" undefined"].concat();
+                self.report_at(Severity::Warning, file, line, &message, b":warning: ");
+            }
+        }
     }
 
     fn check_depth(&mut self) -> Result<(), Stop> {

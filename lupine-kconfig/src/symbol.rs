@@ -105,6 +105,8 @@ pub struct Symbol {
     pub(crate) optional: bool,
     pub(crate) no_write: bool,
     pub(crate) transitional: bool,
+    /// `option allnoconfig_y`.
+    pub(crate) allno_yes: bool,
     pub(crate) named: bool,
     pub(crate) type_: SymbolType,
     pub(crate) nodes: Vec<NodeId>,

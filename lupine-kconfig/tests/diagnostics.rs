@@ -78,6 +78,27 @@ fn inclusion_without_end_is_an_error() {
 }
 
 #[test]
+fn inclusion_without_end_is_found_where_no_line_end_follows() {
+    let files = MemoryFiles::from([
+        ("Kconfig", "source \"a\"\nsource \"a\"\n"),
+        ("a", "source \"b\""),
+        ("b", "config B\n\tbool\n"),
+        ("loop", "source \"other\"\n"),
+        ("other", "source \"third\""),
+        ("third", "config T\n\tbool\n\nsource \"other\""),
+    ]);
+    for dialect in Dialect::ALL {
+        let load = |top: &str| {
+            let environment = Environment::new();
+            Kconfig::load(&files, top, &environment, &RefuseShell, dialect.clone())
+        };
+        assert!(load("Kconfig").is_ok(), "a file may be included twice");
+        let error = load("loop").map(|_| ()).expect_err("a circle");
+        assert!(error.to_string().contains("Recursive inclusion"), "{error}");
+    }
+}
+
+#[test]
 fn deep_nesting_is_an_error_or_works() {
     for depth in [100, 5_000, 200_000] {
         let nested = format!(

@@ -128,6 +128,48 @@ fn old_kernels_and_their_relatives() {
 }
 
 #[test]
+fn old_words_may_have_dots_and_slashes() {
+    let text = "config FILE\n\tstring\n\tdefault ubootefi.var\n\n\
+                config PATH\n\tstring\n\tdefault ./a/b.c\n";
+    let config = written(Dialect::U_BOOT, &[("Kconfig", text)], &[], "");
+    assert_eq!(
+        config,
+        "CONFIG_FILE=\"ubootefi.var\"\nCONFIG_PATH=\"./a/b.c\""
+    );
+    assert!(rejected(Dialect::LINUX_NEXT, "source a/b\n").contains("Kconfig:1"));
+}
+
+/// What the programs of old kernels, U-Boot and busybox do otherwise than 6.1.
+#[test]
+fn early_programs_evaluate_and_write_differently() {
+    let text = "config A\n\tbool \"a\"\n\timply B\n\nconfig B\n\tbool\n\tdepends on C\n\n\
+                config C\n\tbool\n\tdefault n\n\n\
+                menu \"Menu\"\n\nconfig I\n\tint \"i\"\n\trange 007 9\n\tdefault 1\n\n\
+                config S\n\tstring \"s\"\n\nconfig K\n\tbool \"k\"\n\toption allnoconfig_y\n\n\
+                endmenu\n";
+    let old = "CONFIG_A=y\nCONFIG_S=\"a\\n\"\n";
+    let value = |dialect| written(dialect, &[("Kconfig", text)], &[], old);
+    let u_boot = value(Dialect::U_BOOT);
+    assert_eq!(
+        u_boot,
+        "CONFIG_A=y\nCONFIG_I=7\nCONFIG_S=\"a\\n\"\n# CONFIG_K is not set"
+    );
+    let linux = value(Dialect::LINUX_4);
+    assert_eq!(
+        linux,
+        "CONFIG_A=y\n# CONFIG_C is not set\nCONFIG_I=7\nCONFIG_S=\"an\"\n# CONFIG_K is not set"
+    );
+    let busybox = value(Dialect::BUSYBOX);
+    assert!(busybox.contains("# CONFIG_B is not set"), "{busybox}");
+    // coreboot follows today's rules: an implied symbol is written, the bound's text stays.
+    let coreboot = value(Dialect::COREBOOT);
+    assert!(
+        coreboot.contains("# CONFIG_B is not set\nCONFIG_I=007"),
+        "{coreboot}"
+    );
+}
+
+#[test]
 fn optional_named_and_tristate_choices() {
     let text = "config MODULES\n\tbool \"modules\"\n\tmodules\n\n\
                 choice PICK\n\ttristate \"pick\"\n\toptional\n\n\

@@ -264,7 +264,7 @@ impl Shell for CachedShell {
 
     fn prefetches(&self) -> bool {
         // A cache that has answers has them for the whole tree, most likely.
-        lock(&self.known).is_empty()
+        lock(&self.known).is_empty() && self.inner.prefetches()
     }
 
     fn prefetch(&self, command: &[u8]) {
@@ -511,6 +511,20 @@ mod tests {
             let output = shell.run(format!("echo {number}").as_bytes()).unwrap();
             assert_eq!(output.stdout, format!("{number}\n").into_bytes());
         }
+    }
+
+    #[test]
+    fn an_empty_cache_runs_what_is_announced_on_threads() {
+        let shell = CachedShell {
+            identity: Vec::new(),
+            known: Mutex::default(),
+            inner: ParallelShell::new(&Environment::new(), None),
+        };
+        assert!(shell.prefetches());
+        assert!(!lock(&shell.inner.threads).is_empty());
+        shell.prefetch(b"echo 1");
+        assert_eq!(shell.run(b"echo 1").unwrap().stdout, b"1\n");
+        assert!(!shell.prefetches());
     }
 
     #[test]

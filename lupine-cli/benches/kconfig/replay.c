@@ -1,6 +1,6 @@
 /*
  * Answers commands from a file instead of running them, so that conf itself can
- * be measured. CONF_ANSWERS names the file: for each command three strings, each
+ * be measured, and compared without waiting for compilers. CONF_ANSWERS names the file: for each command three strings, each
  * ended by a zero byte: the command, what it prints, and what it complains.
  */
 #include <stdio.h>
@@ -41,6 +41,7 @@ FILE *replay_popen(const char *command, const char *mode)
 	for (at = answers; at < answers + size;) {
 		text = at + strlen(at) + 1;
 		if (!strcmp(at, command)) {
+			fputs(text + strlen(text) + 1, stderr);
 			/* No stream can be opened on nothing. */
 			if (!*text)
 				return fopen("/dev/null", mode);

@@ -1,5 +1,6 @@
 //! Every architecture of both releases, in the modes that need no input, and every defconfig.
 
+use crate::answers::replaying;
 use crate::reference::{Kernel, Version};
 use crate::run::{Differences, Setting};
 use crate::toolchain::Probes;
@@ -93,6 +94,7 @@ fn defconfigs(kernel: &Kernel, arch: &str) -> Vec<String> {
     names
 }
 
+/// Each `step`th defconfig from the `skip`th on.
 fn every_defconfig(version: Version, skip: usize, step: usize) {
     let Some(kernel) = Kernel::get(version) else {
         return;
@@ -100,18 +102,12 @@ fn every_defconfig(version: Version, skip: usize, step: usize) {
     let mut differences = Differences::default();
     let mut count = 0;
     for arch in kernel.arches() {
-        let mut setting = Setting::tree(kernel, &arch, Probes::Fail);
-        let recorded = tempfile::NamedTempFile::new().unwrap();
-        let mut how = "record:";
+        let (setting, reference) = replaying(kernel, &arch, Probes::Fail);
         for name in defconfigs(kernel, &arch).iter().skip(skip).step_by(step) {
-            let mut value = OsStr::new(how).to_owned();
-            value.push(recorded.path());
-            setting.set("LUPINE_PROBES", value);
-            how = "replay:";
             count += 1;
             differences.about(name);
-            setting.compare(
-                kernel,
+            setting.compare_with(
+                &reference,
                 &[
                     &[&format!("--defconfig={name}"), "Kconfig"],
                     &["--savedefconfig=defconfig", "Kconfig"],

@@ -6,6 +6,7 @@
 //! - `== escaped NAME`: the same with `\n`, `\r`, `\t`, `\\` and `\xHH`; line ends do not count
 //! - `== stdin`: what is typed
 //! - `== only 6.1` or `== only 6.12`: for one release only
+//! - `== repaired`: judged by a reference whose mistake about `A != y` is repaired
 //! - `== run`: one run per line, `NAME=VALUE ... ARGUMENTS`, in the same directory one after another
 //!
 //! What is expected is not written down: the `conf` of both releases is asked.
@@ -22,6 +23,7 @@ struct Case {
     stdin: Vec<u8>,
     runs: Vec<Vec<String>>,
     only: Option<Version>,
+    repaired: bool,
 }
 
 impl Case {
@@ -43,6 +45,7 @@ impl Case {
                         .filter(|line| !line.is_empty())
                         .map(|line| line.split_whitespace().map(ToOwned::to_owned).collect()),
                 ),
+                "repaired" => case.repaired = true,
                 "only" => {
                     case.only = Some(match name {
                         "6.1" => Version::V6_1,
@@ -124,7 +127,12 @@ fn every_case() {
                 .collect();
             let runs: Vec<&[&str]> = runs.iter().map(Vec::as_slice).collect();
             differences.about(path.file_name().unwrap().to_string_lossy());
-            setting.compare(kernel, &runs, &mut differences);
+            let reference = if case.repaired {
+                &kernel.repaired
+            } else {
+                &kernel.conf
+            };
+            setting.compare_with(reference, &runs, &mut differences);
             expected += runs.len();
         }
     }

@@ -12,9 +12,11 @@
     reason = "tests ask the reference implementation"
 )]
 
+mod answers;
 mod arches;
 mod cases;
 mod command;
+mod foreign;
 mod generate;
 mod generated;
 mod incremental;

@@ -4,12 +4,80 @@ use super::goal::{Decision, Goal, Want};
 use super::search::{Search, Undo};
 use super::ways::{Rated, Ways, done, sorted};
 use crate::expr::{Expr, ExprId};
-use crate::property::PropertyKind;
+use crate::menu::Choice;
+use crate::property::{Property, PropertyKind};
 use crate::symbol::{SymbolId, Tristate};
 
 use Tristate::{Mod, No, Yes};
 
-impl Search<'_, '_> {
+/// Which end of the values of a symbol a goal bounds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Least,
+    Most,
+}
+
+impl<'t> Search<'_, 't> {
+    /// The conditions of a symbol's prompts.
+    fn prompts(&self, symbol: SymbolId) -> Vec<Option<ExprId>> {
+        let properties = self.tree.get(symbol).properties().iter();
+        properties
+            .map(|property| self.tree.property(*property))
+            .filter(|property| matches!(property.kind(), PropertyKind::Prompt | PropertyKind::Menu))
+            .map(Property::condition)
+            .collect()
+    }
+
+    fn choice_of(&self, symbol: SymbolId) -> Option<&'t Choice> {
+        let node = self.tree.get(symbol).choice_node()?;
+        self.tree.choice_at(node)
+    }
+
+    /// Notes that `symbol` has to be at least, or at most, `value`. An error holds what follows
+    /// where that decides it: nothing is left to do, or there is no way.
+    fn bound(
+        &mut self,
+        goal: &Goal,
+        symbol: SymbolId,
+        value: Tristate,
+        end: End,
+    ) -> Result<(), Ways> {
+        let meets = |known: Tristate| match end {
+            End::Least => known >= value,
+            End::Most => known <= value,
+        };
+        let (own, opposite, words) = match end {
+            End::Least => (&mut self.lower, &self.upper, ["least", "most"]),
+            End::Most => (&mut self.upper, &self.lower, ["most", "least"]),
+        };
+        if let Some((limit, other)) = opposite.get(&symbol)
+            && !meets(*limit)
+        {
+            let text = format!(
+                "has to be at {} {} here, but at {} {} for {}",
+                words[0],
+                value.as_str(),
+                words[1],
+                limit.as_str(),
+                self.origin(other)
+            );
+            self.obstacle(goal, symbol, &text);
+            return Err(Vec::new());
+        }
+        let reached = own.get(&symbol).is_some_and(|(known, _)| meets(*known));
+        if !reached {
+            let old = own.insert(symbol, (value, goal.clone()));
+            self.trail.push(match end {
+                End::Least => Undo::Lower(symbol, old),
+                End::Most => Undo::Upper(symbol, old),
+            });
+        }
+        if (reached || meets(self.config.tristate(symbol))) && !goal.again {
+            return Err(done());
+        }
+        Ok(())
+    }
+
     pub(super) fn symbol_at_least(
         &mut self,
         goal: &Goal,
@@ -40,31 +108,8 @@ impl Search<'_, '_> {
                     .get(&symbol)
                     .is_some_and(|(most, _)| *most == Mod));
         let value = if can_be_module { value } else { Yes };
-        if let Some((most, other)) = self.upper.get(&symbol)
-            && *most < value
-        {
-            let text = format!(
-                "has to be at least {} here, but at most {} for {}",
-                value.as_str(),
-                most.as_str(),
-                self.origin(other)
-            );
-            self.obstacle(goal, symbol, &text);
-            return Vec::new();
-        }
-        let reached = self
-            .lower
-            .get(&symbol)
-            .is_some_and(|(least, _)| *least >= value);
-        if reached && !goal.again {
-            return done();
-        }
-        if !reached {
-            let old = self.lower.insert(symbol, (value, goal.clone()));
-            self.trail.push(Undo::Lower(symbol, old));
-        }
-        if present >= value && !goal.again {
-            return done();
+        if let Err(known) = self.bound(goal, symbol, value, End::Least) {
+            return known;
         }
         let most = self.upper.get(&symbol).map_or(Yes, |(most, _)| *most);
         let mut ways = Vec::new();
@@ -100,22 +145,14 @@ impl Search<'_, '_> {
         let need = |e: Option<ExprId>| e.map(|e| goal.needed_by(symbol, Want::AtLeast(e, enough)));
         let cost = |e: Option<ExprId>| e.map_or(0, |e| self.costs.on(e));
         let mut ways = Vec::new();
-        let mut prompted = false;
-        for property in known.properties() {
-            let property = self.tree.property(*property);
-            if matches!(property.kind(), PropertyKind::Prompt | PropertyKind::Menu) {
-                prompted = true;
-                let mut goals: Vec<Goal> = need(property.condition()).into_iter().collect();
-                if !known.is_choice() {
-                    goals.push(goal.also(Want::Set(symbol, level.as_str().into())));
-                }
-                let cost = cost(property.condition());
-                ways.push(Rated {
-                    last_resort: false,
-                    cost,
-                    goals,
-                });
+        let prompts = self.prompts(symbol);
+        let prompted = !prompts.is_empty();
+        for condition in prompts {
+            let mut goals: Vec<Goal> = need(condition).into_iter().collect();
+            if !known.is_choice() {
+                goals.push(goal.also(Want::Set(symbol, level.as_str().into())));
             }
+            ways.push(Rated::new(cost(condition), goals));
         }
         let mut before: Vec<Goal> = Vec::new();
         for property in known.properties() {
@@ -131,11 +168,7 @@ impl Search<'_, '_> {
             let mut goals = before.clone();
             goals.extend(parts.into_iter().filter_map(need));
             let cost = parts.into_iter().map(cost).sum();
-            ways.push(Rated {
-                last_resort: false,
-                cost,
-                goals,
-            });
+            ways.push(Rated::new(cost, goals));
             match property.condition() {
                 Some(e) => before.push(goal.needed_by(symbol, Want::AtMost(e, No))),
                 None => break,
@@ -172,31 +205,8 @@ impl Search<'_, '_> {
         if known.is_constant() || !known.is_defined() || !known.symbol_type().is_logical() {
             return if present <= value { done() } else { Vec::new() };
         }
-        if let Some((least, other)) = self.lower.get(&symbol)
-            && *least > value
-        {
-            let text = format!(
-                "has to be at most {} here, but at least {} for {}",
-                value.as_str(),
-                least.as_str(),
-                self.origin(other)
-            );
-            self.obstacle(goal, symbol, &text);
-            return Vec::new();
-        }
-        let reached = self
-            .upper
-            .get(&symbol)
-            .is_some_and(|(most, _)| *most <= value);
-        if reached && !goal.again {
-            return done();
-        }
-        if !reached {
-            let old = self.upper.insert(symbol, (value, goal.clone()));
-            self.trail.push(Undo::Upper(symbol, old));
-        }
-        if present <= value && !goal.again {
-            return done();
+        if let Err(known) = self.bound(goal, symbol, value, End::Most) {
+            return known;
         }
         let ways = self.ways_off(goal, symbol, value);
         if ways.is_empty() {
@@ -209,36 +219,19 @@ impl Search<'_, '_> {
         let known = self.tree.get(symbol);
         let off = |e: Option<ExprId>| e.map(|e| goal.needed_by(symbol, Want::AtMost(e, value)));
         let mut ways = Vec::new();
-        let prompts: Vec<Option<ExprId>> = known
-            .properties()
-            .iter()
-            .map(|property| self.tree.property(*property))
-            .filter(|property| matches!(property.kind(), PropertyKind::Prompt | PropertyKind::Menu))
-            .map(crate::property::Property::condition)
-            .collect();
-        if let Some(choice) = known
-            .choice_node()
-            .and_then(|node| self.tree.choice_at(node))
-        {
+        let prompts = self.prompts(symbol);
+        if let Some(choice) = self.choice_of(symbol) {
             for other in choice.members() {
                 if *other != symbol {
                     let want = Want::SymbolAtLeast(*other, Yes);
                     let goals = vec![goal.needed_by(symbol, want)];
                     let cost = self.costs.symbol_on(*other).max(1);
-                    ways.push(Rated {
-                        last_resort: false,
-                        cost,
-                        goals,
-                    });
+                    ways.push(Rated::new(cost, goals));
                 }
             }
             // Or no prompt of it is to be seen.
             if let Some(goals) = prompts.into_iter().map(off).collect::<Option<Vec<Goal>>>() {
-                ways.push(Rated {
-                    last_resort: true,
-                    cost: 1,
-                    goals,
-                });
+                ways.push(Rated::last_resort(1, goals));
             }
             return sorted(ways);
         }
@@ -246,21 +239,13 @@ impl Search<'_, '_> {
         if !prompts.is_empty() && !known.is_choice() {
             let mut goals: Vec<Goal> = reverse.clone().into_iter().collect();
             goals.push(goal.also(Want::Set(symbol, value.as_str().into())));
-            ways.push(Rated {
-                last_resort: false,
-                cost: 1,
-                goals,
-            });
+            ways.push(Rated::new(1, goals));
         }
         if let Some(direct) = off(known.direct_dependency()) {
             let mut goals = vec![direct];
             goals.extend(reverse.clone());
             let cost = known.direct_dependency().map_or(0, |e| self.costs.off(e));
-            ways.push(Rated {
-                last_resort: true,
-                cost,
-                goals,
-            });
+            ways.push(Rated::last_resort(cost, goals));
         }
         let mut goals: Vec<Goal> = reverse.into_iter().collect();
         goals.extend(off(known.implied_dependency()));
@@ -274,11 +259,7 @@ impl Search<'_, '_> {
             }
         }
         if open {
-            ways.push(Rated {
-                last_resort: true,
-                cost: 2,
-                goals,
-            });
+            ways.push(Rated::last_resort(2, goals));
         }
         sorted(ways)
     }
@@ -303,11 +284,7 @@ impl Search<'_, '_> {
                 (PropertyKind::Prompt | PropertyKind::Menu, _) => {
                     let mut goals: Vec<Goal> = condition.into_iter().collect();
                     goals.push(goal.also(Want::Set(symbol, text.to_vec())));
-                    ways.push(Rated {
-                        last_resort: false,
-                        cost,
-                        goals,
-                    });
+                    ways.push(Rated::new(cost, goals));
                 }
                 (PropertyKind::Default, Some(Expr::Symbol(source))) => {
                     let mut goals = before.clone();
@@ -318,11 +295,7 @@ impl Search<'_, '_> {
                     if self.config.value_bytes(source) == text
                         || !self.tree.get(source).is_constant()
                     {
-                        ways.push(Rated {
-                            last_resort: true,
-                            cost,
-                            goals,
-                        });
+                        ways.push(Rated::last_resort(cost, goals));
                     }
                     if let Some(e) = property.condition() {
                         before.push(goal.needed_by(symbol, Want::AtMost(e, No)));
@@ -352,11 +325,8 @@ impl Search<'_, '_> {
             self.obstacle(goal, symbol, &text);
             return Vec::new();
         }
-        let known = self.tree.get(symbol);
         if text == b"y"
-            && let Some(choice) = known
-                .choice_node()
-                .and_then(|node| self.tree.choice_at(node))
+            && let Some(choice) = self.choice_of(symbol)
         {
             let rival = choice.members().iter().find_map(|member| {
                 let decided = self.decisions.get(member)?;

@@ -17,6 +17,25 @@ pub(super) struct Rated {
     pub(super) goals: Vec<Goal>,
 }
 
+impl Rated {
+    pub(super) fn new(cost: u32, goals: Vec<Goal>) -> Self {
+        Self {
+            last_resort: false,
+            cost,
+            goals,
+        }
+    }
+
+    /// A way that is tried when no other leads on, whatever it costs.
+    pub(super) fn last_resort(cost: u32, goals: Vec<Goal>) -> Self {
+        Self {
+            last_resort: true,
+            cost,
+            goals,
+        }
+    }
+}
+
 impl Search<'_, '_> {
     pub(super) fn at_least(&mut self, goal: &Goal, e: ExprId, value: Tristate) -> Ways {
         if value == No {
