@@ -30,6 +30,8 @@ pub enum Kind {
     Image,
     /// A root file system.
     Rootfs,
+    /// What an application was seen to ask of a kernel.
+    Trace,
     /// Small facts about this machine: probe answers, a probe boot's result.
     Facts,
 }
@@ -42,6 +44,7 @@ impl Kind {
             Kind::Kernel => "kernels",
             Kind::Image => "images",
             Kind::Rootfs => "rootfs",
+            Kind::Trace => "traces",
             Kind::Facts => "facts",
         }
     }

@@ -37,6 +37,7 @@ pub mod kernel;
 pub mod manifest;
 pub mod measure;
 pub mod needs;
+mod observe;
 pub mod pipeline;
 pub mod process;
 pub mod progress;

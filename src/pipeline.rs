@@ -37,6 +37,7 @@ pub struct Lupine {
     compiler: Compiler,
     vmm: Vmm,
     tap: Option<String>,
+    traces: bool,
 }
 
 impl Lupine {
@@ -52,6 +53,7 @@ impl Lupine {
             compiler: Compiler::Gcc,
             vmm: Vmm::default(),
             tap: None,
+            traces: false,
         }
     }
 
@@ -97,6 +99,14 @@ impl Lupine {
     #[must_use]
     pub fn with_tap(mut self, name: impl Into<String>) -> Lupine {
         self.tap = Some(name.into());
+        self
+    }
+
+    /// Merges the traces that are kept into the needs of their applications, see
+    /// [`trace`](Lupine::trace). Without this, needs are those of analysis, whatever was run before.
+    #[must_use]
+    pub fn with_traces(mut self) -> Lupine {
+        self.traces = true;
         self
     }
 
@@ -216,13 +226,19 @@ impl Lupine {
         AppImage::open(manifest, &self.cache, &self.cancel, self.progress())
     }
 
-    /// Stage 2: what the application needs of the kernel.
+    /// Stage 2: what the application needs of the kernel: by analysis, and by a trace where one is
+    /// kept and [asked for](Lupine::with_traces).
     ///
     /// # Errors
     /// The image cannot run: no entry point, a missing program, interpreter or
     /// library, another architecture.
     pub fn needs(&self, image: &AppImage) -> Result<Needs, Error> {
         let mut needs = needs::analyse(image, &image.entry())?;
+        if self.traces
+            && let Some(trace) = self.kept_trace(image)
+        {
+            needs.merge(&trace);
+        }
         for (symbol, value) in &image.manifest().needs.options {
             needs.state(symbol, value);
         }

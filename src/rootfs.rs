@@ -10,7 +10,7 @@ use thiserror::Error;
 use crate::cache::{Cache, CacheError, Kind};
 use crate::digest::DigestBuilder;
 use crate::error::Error;
-use crate::guest::init::{CONFIG_PATH, INIT, INIT_PATH};
+use crate::guest::init::{CONFIG_PATH, INIT, INIT_PATH, TRACE, TRACE_PATH};
 use crate::guest::{InitConfig, InitConfigError};
 use crate::image::{AppImage, Listener, put};
 use crate::process::Cancel;
@@ -74,10 +74,12 @@ impl Rootfs {
         let conf = init.encode().map_err(RootfsError::from)?;
         let is_rewritten = init.kml && !image.manifest().run.native_calls;
         let free = u64::from(image.manifest().machine.free_mib) << 20;
+        let tracer = if init.trace { TRACE } else { b"" };
         let key = DigestBuilder::new("rootfs-2")
             .field("image", image.key().as_str().as_bytes())
             .field("init", INIT)
             .field("conf", &conf)
+            .field("tracer", tracer)
             .field("free", &free.to_le_bytes())
             .field(
                 "rewriting",
@@ -94,6 +96,9 @@ impl Rootfs {
             let record = serde_json::to_vec_pretty(&rewritten).map_err(std::io::Error::from)?;
             std::fs::write(dir.join(Rootfs::REWRITTEN_NAME), record)?;
             put(&mut tree, INIT_PATH, 0o755, INIT)?;
+            if init.trace {
+                put(&mut tree, TRACE_PATH, 0o755, TRACE)?;
+            }
             put(&mut tree, CONFIG_PATH, 0o600, &conf)?;
             if tree.lookup(&resolver()).is_none() {
                 let servers = format!("nameserver {}\n", Machine::guest_name_server());

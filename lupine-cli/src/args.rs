@@ -47,6 +47,9 @@ pub struct Common {
     /// No progress, only results and errors
     #[arg(long, short, global = true)]
     pub quiet: bool,
+    /// Needs by analysis alone, also where a trace of the application is kept
+    #[arg(long, global = true)]
+    pub no_trace: bool,
     /// Keep trees, kernels and images here instead of the user's cache directory
     #[arg(long, global = true, value_name = "DIR", env = "LUPINE_CACHE")]
     pub cache: Option<PathBuf>,

@@ -16,6 +16,8 @@
 //! | `up` | interface | |
 //! | `address` | interface address netmask gateway | IPv4; brings it up; the gateway may be empty |
 //! | `rlimit` | resource soft hard | numbers of `getrlimit(2)`; -1 is without limit |
+//! | `trace` | | before the first `arg`: the program runs under the tracer |
+//! | `deny` | calls | after `trace`: what the tracer lets fail |
 //! | `env`, `arg` | one entry | in order |
 //! | `cwd` | path | |
 //! | `user` | uid gid | |
@@ -69,6 +71,14 @@ pub struct InitConfig {
     /// interrupt character (3) on the console asks it to end.
     #[serde(default)]
     pub interactive: bool,
+    /// Whether the program runs under [`TRACE`](super::init::TRACE), which says what it asks of
+    /// the kernel.
+    #[serde(default)]
+    pub trace: bool,
+    /// Calls that the tracer lets fail as in a kernel that lacks them: `-CALL` by number, or
+    /// `-CALL=N` with N as its argument (family of sockets, command).
+    #[serde(default)]
+    pub deny: Vec<ByteString>,
 }
 
 const SIGTERM: u8 = 15;
@@ -88,6 +98,8 @@ impl Default for InitConfig {
             stop_signal: SIGTERM,
             kml: false,
             interactive: false,
+            trace: false,
+            deny: Vec::new(),
         }
     }
 }
@@ -199,6 +211,12 @@ impl InitConfig {
         for entry in &self.env {
             put(&mut out, "env", &[&entry.0])?;
         }
+        if self.trace {
+            put(&mut out, "trace", &[])?;
+        }
+        for denied in &self.deny {
+            put(&mut out, "deny", &[&denied.0])?;
+        }
         for arg in &self.args {
             put(&mut out, "arg", &[&arg.0])?;
         }
@@ -265,6 +283,8 @@ impl InitConfig {
                 }
                 b"stop" => config.stop_signal = fields.parse("a signal")?,
                 b"kml" => config.kml = true,
+                b"trace" => config.trace = true,
+                b"deny" => config.deny.push(fields.text()?),
                 b"interactive" => config.interactive = true,
                 _ => {
                     let step = Step::take(word, &mut fields)?.ok_or_else(|| {
@@ -369,6 +389,8 @@ mod tests {
             stop_signal: u8,
             kml: bool,
             interactive: bool,
+            trace: bool,
+            deny in vec(text(), 0..3),
         ) -> InitConfig {
             InitConfig {
                 setup: setup.into_iter().map(|(step, optional)| Setup { step, optional }).collect(),
@@ -379,6 +401,8 @@ mod tests {
                 stop_signal,
                 kml,
                 interactive,
+                trace,
+                deny,
             }
         }
     }

@@ -15,6 +15,11 @@ pub const SERVE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/serve"));
 /// form.
 pub const BENCH: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/bench"));
 
+/// Runs the program that its arguments name, and says on the console what that asks of the kernel:
+/// src/guest/c/trace.c has the form. It belongs at [`TRACE_PATH`] where
+/// [`InitConfig::trace`](super::InitConfig::trace) is set.
+pub const TRACE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/trace"));
+
 /// What [`HELLO`] and [`SERVE`] print, without the line break.
 pub const HELLO_GREETING: &str = "hello from a Linux of my own";
 
@@ -24,6 +29,9 @@ pub const INIT_PATH: &str = "/.lupine/init";
 /// Where [`INIT`] reads its configuration, see [`InitConfig::encode`](super::InitConfig::encode).
 pub const CONFIG_PATH: &str = "/.lupine/init.conf";
 
+/// Where the image holds [`TRACE`].
+pub const TRACE_PATH: &str = "/.lupine/trace";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -32,7 +40,7 @@ mod tests {
 
     #[test]
     fn the_programs_are_static_and_small() {
-        for program in [INIT, HELLO, SERVE, BENCH] {
+        for program in [INIT, HELLO, SERVE, BENCH, TRACE] {
             let elf = Elf::parse(program).unwrap();
             assert_eq!(
                 (elf.header.e_machine, elf.header.e_type),

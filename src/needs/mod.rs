@@ -2,13 +2,20 @@
 
 pub mod analyse;
 pub mod elf;
+mod load;
+mod merge;
 mod reach;
 pub mod requirement;
 mod runtime;
 pub mod suspect;
 pub mod table;
+pub mod trace;
 mod written;
 
 pub use analyse::{AnalysisError, Entry, Files, FilesError, analyse};
-pub use requirement::{Evidence, Need, Needs, OptionNeed, Requirement, Strength};
+pub(crate) use merge::worked;
+pub use requirement::{
+    Disagreement, Evidence, Need, Needs, OptionNeed, Origin, Requirement, Strength,
+};
 pub use suspect::{Suspect, suspects};
+pub use trace::Trace;

@@ -89,6 +89,22 @@ pub enum Evidence {
         /// What is said, and where.
         what: String,
     },
+    /// The application was seen to ask for it.
+    Traced {
+        /// The system call by which it did.
+        call: String,
+        /// The error number by which the kernel said that it lacks it, where
+        /// it did so each time.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<i32>,
+    },
+    /// The application was run with all refused that an option offers.
+    Refused {
+        /// The option, without `CONFIG_`.
+        option: String,
+        /// Whether its health check passed all the same.
+        ready: bool,
+    },
 }
 
 impl fmt::Display for Evidence {
@@ -114,6 +130,21 @@ impl fmt::Display for Evidence {
             Evidence::Text { file, text } => write!(f, "{file} holds {text:?}"),
             Evidence::File { file, what } => write!(f, "{file} is {what}"),
             Evidence::Configured { what } => f.write_str(what),
+            Evidence::Traced { call, error: None } => write!(f, "seen in a trace: {call}"),
+            Evidence::Traced {
+                call,
+                error: Some(error),
+            } => {
+                let reason = std::io::Error::from_raw_os_error(*error);
+                write!(f, "seen in a trace: {call} failed: {reason}")
+            }
+            Evidence::Refused { option, ready } => {
+                let ready = if *ready { "ready" } else { "not ready" };
+                write!(
+                    f,
+                    "{ready} where all that CONFIG_{option} offers was refused"
+                )
+            }
         }
     }
 }
@@ -127,8 +158,45 @@ impl Evidence {
             | Evidence::Site { file, .. }
             | Evidence::Text { file, .. }
             | Evidence::File { file, .. } => Some(file),
-            Evidence::Configured { .. } => None,
+            Evidence::Configured { .. } | Evidence::Traced { .. } | Evidence::Refused { .. } => {
+                None
+            }
         }
+    }
+}
+
+/// Who says that something is required.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// Analysis, the image's configuration or the manifest.
+    Analysis,
+    /// A trace alone.
+    Trace,
+    /// Analysis and a trace.
+    Both,
+}
+
+/// Where analysis and a trace differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Disagreement {
+    /// Analysis requires it; until the application was ready, it did not ask.
+    NeverSeen,
+    /// The application asked for it; analysis did not see that it would.
+    NotAnalysed,
+    /// Analysis requires it; the kernel lacked it, and the application was
+    /// ready all the same.
+    DoneWithout,
+}
+
+impl fmt::Display for Disagreement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Disagreement::NeverSeen => "analysis: required; trace: never asked for until ready",
+            Disagreement::NotAnalysed => "trace: asked for; not seen by analysis",
+            Disagreement::DoneWithout => "analysis: required; trace: ready without",
+        })
     }
 }
 
@@ -145,6 +213,27 @@ pub struct Need {
     /// empty where every kernel offers it, and for system calls until a kernel
     /// tree has been asked ([`Needs::resolve`]).
     pub options: BTreeMap<String, String>,
+    /// Where analysis and a trace differ about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disagreement: Option<Disagreement>,
+}
+
+impl Need {
+    /// Who says that it is required.
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        let traced = |evidence: &Evidence| {
+            matches!(evidence, Evidence::Traced { .. } | Evidence::Refused { .. })
+        };
+        match (
+            self.evidence.iter().any(traced),
+            self.evidence.iter().all(traced),
+        ) {
+            (true, true) => Origin::Trace,
+            (true, false) => Origin::Both,
+            (false, _) => Origin::Analysis,
+        }
+    }
 }
 
 /// Everything that an application requires, sorted by requirement.
@@ -183,6 +272,7 @@ impl Needs {
                         strength,
                         evidence,
                         options,
+                        disagreement: None,
                     },
                 );
             }

@@ -183,9 +183,24 @@ pub(super) fn is_of_network(call: &str) -> bool {
 
 /// The name of a family of sockets, and whether a program that names it cannot
 /// do without.
-pub(super) fn socket_family(number: u64) -> Option<(&'static str, bool)> {
+pub(crate) fn socket_family(number: u64) -> Option<(&'static str, bool)> {
     let row = TABLE.row.iter().find(|row| row.family == Some(number))?;
     Some((row.sockets.first()?, row.required))
+}
+
+/// The number of a family of sockets.
+pub(crate) fn number_of_family(name: &str) -> Option<u64> {
+    let row = |row: &&Row| row.sockets.iter().any(|family| family == name);
+    TABLE.row.iter().find(row)?.family
+}
+
+/// The numbers of the families of sockets that an option is needed for.
+pub(crate) fn families_of(option: &str) -> impl Iterator<Item = u64> {
+    TABLE
+        .row
+        .iter()
+        .filter(move |row| row.options.iter().any(|name| name == option))
+        .filter_map(|row| row.family)
 }
 
 /// What `flags` of clone, unshare or setns separate.
@@ -210,8 +225,11 @@ pub(super) fn namespaces(flags: u64) -> impl Iterator<Item = &'static str> {
 /// Whether a command of fcntl locks (`F_GETLK` to `F_SETLKW` and their `OFD`
 /// forms, include/uapi/asm-generic/fcntl.h).
 pub(super) fn is_lock_command(command: u64) -> bool {
-    matches!(command, 5..=7 | 36..=38)
+    LOCK_COMMANDS.contains(&command)
 }
+
+/// See [`is_lock_command`].
+pub(crate) const LOCK_COMMANDS: [u64; 6] = [5, 6, 7, 36, 37, 38];
 
 /// What a file loads by name at run time.
 pub(super) fn plugins_of(file: &str) -> impl Iterator<Item = &'static Plugin> {

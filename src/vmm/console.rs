@@ -119,6 +119,7 @@ pub struct Console {
     calls: Option<CallCounts>,
     trouble: Option<Trouble>,
     skipped: Vec<String>,
+    saw: Vec<String>,
     halted: bool,
 }
 
@@ -185,6 +186,12 @@ impl Console {
         &self.skipped
     }
 
+    /// What the tracer saw the program ask of the kernel, one thing each, in its words.
+    #[must_use]
+    pub fn saw(&self) -> &[String] {
+        &self.saw
+    }
+
     /// Whether the kernel has said its last words: nothing is left to be written.
     #[must_use]
     pub fn halted(&self) -> bool {
@@ -205,6 +212,11 @@ impl Console {
         let text = String::from_utf8_lossy(line).into_owned();
         self.halted |= LAST_WORDS.iter().any(|words| text.contains(words));
         if let Some(marker) = text.strip_prefix(MARKER) {
+            if let Some(seen) = marker.strip_prefix("saw ") {
+                // Hundreds of lines, which would leave nothing else of the tail.
+                self.saw.push(seen.to_owned());
+                return;
+            }
             self.marker(marker);
         } else if let Some(trouble) = kernel_trouble(&text) {
             // An oops makes a panic, and a lack of memory too: the cause is the better news.

@@ -16,6 +16,13 @@ pub struct Needs {
     /// distribution's linux-source package otherwise
     #[arg(long, visible_alias = "src", value_name = "DIR|TARBALL")]
     pub kernel_src: Option<PathBuf>,
+    /// Run the application until its health check passes, on a kernel that has everything, and
+    /// refine the needs by what it asks for; the trace is kept, and used from then on
+    #[arg(long)]
+    pub trace: bool,
+    /// Write what was seen here, as JSON
+    #[arg(long, short, value_name = "FILE", requires = "trace")]
+    pub output: Option<PathBuf>,
     /// Also the system calls that every kernel has
     #[arg(long)]
     pub all: bool,

@@ -155,9 +155,13 @@ impl Session<'_> {
             None => Cache::of_user().map_err(Error::from)?,
         };
         let progress = bars::for_stderr(self.common.quiet);
-        Ok(Lupine::new(cache)
+        let lupine = Lupine::new(cache)
             .with_cancel(self.cancel.clone())
-            .with_progress(progress))
+            .with_progress(progress);
+        Ok(match self.common.no_trace {
+            true => lupine,
+            false => lupine.with_traces(),
+        })
     }
 
     /// With the compiler and the virtual machine monitor that the user chose.

@@ -6,7 +6,6 @@
  */
 #include "pair.h"
 
-enum { SIGUSR1 = 10 };
 enum { PAGE = 4096, FORKS = 20 };
 
 static char *self; /* this program's path */
@@ -55,20 +54,6 @@ static long open_close(u64 repeats)
 	}
 	return 0;
 }
-
-/* arch/x86/include/uapi/asm/signal.h */
-struct sigaction {
-	void (*handler)(int);
-	u64 flags;
-	void (*restorer)(void);
-	u64 mask;
-};
-enum { SA_RESTORER = 0x04000000 };
-
-void restore(void);
-__asm__("restore:\n"
-	"	mov $15, %eax\n" /* rt_sigreturn */
-	"	syscall\n");
 
 static void nothing(int signal)
 {

@@ -3,10 +3,10 @@
  * The guest's first process: sets the machine up as /.lupine/init.conf says (setup.h), runs one
  * program, reaps what others leave, reports on the console (report.h), and ends the machine.
  */
+#include "execute.h"
 #include "setup.h"
+#include "signal.h"
 
-enum { SIGHUP = 1, SIGINT = 2, SIGQUIT = 3, SIGKILL = 9, SIGUSR1 = 10, SIGUSR2 = 12, SIGTERM = 15,
-       SIGCHLD = 17, SIGCONT = 18, SIGWINCH = 28, SIGPWR = 30 };
 enum { MS_RDONLY = 1, MS_REMOUNT = 32 };
 
 /* Without a /dev/console in the image the kernel starts us without open files. */
@@ -68,49 +68,6 @@ static void ask_for_kernel_mode(void)
 	}
 }
 
-static const char *search_path(void)
-{
-	for (size_t i = environment.count; i-- > 0;) {
-		const char *entry = environment.items[i];
-		if (entry[0] == 'P' && entry[1] == 'A' && entry[2] == 'T' && entry[3] == 'H' &&
-		    entry[4] == '=')
-			return entry + 5;
-	}
-	return "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-}
-
-/* Replaces this process by the program; returns the error of the most telling attempt. */
-static long execute(void)
-{
-	char path[4096];
-	char *name = arguments.items[0];
-	size_t n = length(name);
-	long worst = -ENOENT;
-	int has_slash = 0;
-	for (size_t i = 0; i < n; i++)
-		has_slash |= name[i] == '/';
-	if (has_slash)
-		return sys(SYS_execve, name, arguments.items, environment.items);
-	for (const char *at = search_path();;) {
-		size_t used = 0;
-		for (; *at && *at != ':'; at++)
-			if (used < sizeof path)
-				path[used++] = *at;
-		if (used + 1 + n + 1 <= sizeof path) {
-			if (used)
-				path[used++] = '/';
-			memcpy(path + used, name, n + 1);
-			long error = sys(SYS_execve, path, arguments.items, environment.items);
-			if (error != -ENOENT && error != -ENOTDIR)
-				worst = error;
-			else if (sys(SYS_access, path, 0) == 0)
-				return error; /* it is there, its interpreter is not */
-		}
-		if (!*at++)
-			return worst;
-	}
-}
-
 /* In the child: becomes the program, or reports why not. */
 __attribute__((noreturn)) static void become_program(u64 no_signals)
 {
@@ -135,13 +92,7 @@ __attribute__((noreturn)) static void become_program(u64 no_signals)
 	enum { SIG_SETMASK = 2 };
 	sys(SYS_rt_sigprocmask, SIG_SETMASK, &no_signals, NULL, sizeof no_signals);
 	sys(SYS_umask, 022);
-	error = execute();
-	failure_status = error == -ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
-	failed("run", arguments.items[0],
-	       error == -ENOENT ? "is it in the image, and its loader or #! interpreter?" : NULL,
-	       error);
-	for (;;)
-		sys(SYS_exit, failure_status);
+	execute(arguments.items, environment.items);
 }
 
 static void report_end(int status)

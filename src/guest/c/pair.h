@@ -7,8 +7,8 @@
 #define LUPINE_PAIR_H
 
 #include "sample.h"
+#include "signal.h"
 
-enum { SIGKILL = 9, SIGCHLD = 17 };
 enum { ROUNDS = 500 };
 
 /* Descriptors of two who pass a byte to and fro: of us, of the other. */

@@ -9,6 +9,7 @@
  *   lupine-init: exit signal=N
  *   lupine-init: skipped STEP: REASON
  *   lupine-init: error STEP: REASON
+ * and those of trace.c.
  */
 #ifndef LUPINE_REPORT_H
 #define LUPINE_REPORT_H

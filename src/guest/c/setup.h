@@ -11,6 +11,7 @@
 
 #define CONFIG "/.lupine/init.conf"
 #define MAGIC "lupine-init 1"
+#define TRACER "/.lupine/trace"
 
 enum { S_IFCHR = 0020000 };
 
@@ -146,6 +147,15 @@ static void do_rlimit(char **f)
 		failed("set resource limit", f[0], NULL, result);
 }
 
+/* trace, before the first arg: the program runs under the tracer */
+static void do_trace(char **f)
+{
+	(void)f;
+	push(&arguments, TRACER);
+}
+
+/* deny REFUSAL, after trace and before the first arg: an option of the tracer */
+static void do_deny(char **f) { push(&arguments, f[0]); }
 static void do_arg(char **f) { push(&arguments, f[0]); }
 static void do_env(char **f) { push(&environment, f[0]); }
 static void do_cwd(char **f) { directory = f[0]; }
@@ -200,7 +210,8 @@ static const struct {
 	{ "env", 1, do_env },	      { "cwd", 1, do_cwd },
 	{ "user", 2, do_user },	      { "group", 1, do_group },
 	{ "stop", 1, do_stop },	      { "kml", 0, do_kml },
-	{ "interactive", 0, do_interactive },
+	{ "interactive", 0, do_interactive }, { "trace", 0, do_trace },
+	{ "deny", 1, do_deny },
 };
 
 /* The field at *at, which moves past it; NULL where the configuration ends without one. */

@@ -33,7 +33,10 @@ enum {
 	SYS_rt_sigtimedwait = 128, SYS_mknod = 133, SYS_arch_prctl = 158, SYS_sync = 162,
 	SYS_mount = 165, SYS_reboot = 169, SYS_sethostname = 170, SYS_pipe2 = 293,
 	SYS_prlimit64 = 302, SYS_setpgid = 109, SYS_getppid = 110, SYS_umask = 95,
-	SYS_futex = 202, SYS_clock_gettime = 228,
+	SYS_futex = 202, SYS_clock_gettime = 228, SYS_lstat = 6, SYS_readlink = 89, SYS_ptrace = 101,
+	SYS_statfs = 137, SYS_openat = 257, SYS_newfstatat = 262, SYS_readlinkat = 267,
+	SYS_faccessat = 269, SYS_unshare = 272, SYS_setns = 308, SYS_statx = 332, SYS_clone3 = 435,
+	SYS_openat2 = 437, SYS_faccessat2 = 439,
 };
 
 /* include/uapi/asm-generic/errno-base.h, errno.h */
