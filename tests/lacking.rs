@@ -48,7 +48,6 @@ without! {
     without_net_core: "NET_CORE",
     without_netdevices: "NETDEVICES",
     without_unix: "UNIX",
-    without_virtio_menu: "VIRTIO_MENU",
     without_virtio_net: "VIRTIO_NET",
 }
 

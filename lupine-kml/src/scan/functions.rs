@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use iced_x86::{Code as Op, FlowControl, Instruction};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::code::{Code, Span, is_near_branch};
@@ -84,7 +85,7 @@ fn functions_as_is(data: &[u8]) -> Result<Vec<Function>, ElfError> {
     };
     Ok(code
         .spans
-        .iter()
+        .par_iter()
         .map(|span| stubs.function(*span, &names))
         .collect())
 }
