@@ -158,9 +158,11 @@ impl Configuration<'_> {
         let symbol = tree.get(id);
         let mut visible = No;
         for property in &symbol.properties {
-            let property = tree.property(*property);
-            if property.text.is_some() {
-                visible = visible.max(self.prompt_visibility(id, property.condition));
+            let known = tree.property(*property);
+            if known.text.is_some() {
+                let value = self.prompt_visibility(id, known.condition);
+                self.prompts[property.index()] = value;
+                visible = visible.max(value);
             }
         }
         if visible == Mod && (symbol.type_ != SymbolType::Tristate || self.modules_value == No) {

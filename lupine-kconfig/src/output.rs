@@ -115,7 +115,10 @@ impl Configuration<'_> {
         let visible = match known.symbol {
             Some(symbol) => {
                 self.calculate(symbol);
-                self.prompt_visibility(symbol, condition)
+                match self.tree.rules() {
+                    Rules::Linux6_1 => self.prompts[prompt.index()],
+                    Rules::Linux6_12 => self.prompt_visibility(symbol, condition),
+                }
             }
             None => self.expr_value(condition),
         };
