@@ -55,22 +55,27 @@ fn run(config: &InitConfig) -> Option<Output> {
     Some(output)
 }
 
-/// The output with the marker of the start, which may come anywhere, at its end.
+/// The output without the count of ticks and with the marker of the start at its end: init writes
+/// these two lines while its child runs, so that they may stand anywhere, also within a line.
 fn bytes(output: &Output) -> Vec<u8> {
-    const STARTED: &[u8] = b"lupine-init: started\n";
-    let found = output
-        .stdout
-        .windows(STARTED.len())
-        .position(|window| window == STARTED);
-    match found {
-        Some(at) => [
-            &output.stdout[..at],
-            &output.stdout[at + STARTED.len()..],
-            STARTED,
-        ]
-        .concat(),
-        None => output.stdout.clone(),
-    }
+    let (rest, _) = without_line(&output.stdout, b"lupine-init: ticks=");
+    let (mut rest, started) = without_line(&rest, b"lupine-init: started\n");
+    rest.extend(started);
+    rest
+}
+
+/// `bytes` less the first text from `start` to the end of its line, and that text.
+fn without_line(bytes: &[u8], start: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    let Some(at) = bytes
+        .windows(start.len())
+        .position(|window| window == start)
+    else {
+        return (bytes.to_vec(), Vec::new());
+    };
+    let (before, found) = bytes.split_at(at);
+    let end = found.iter().position(|&byte| byte == b'\n');
+    let (line, after) = found.split_at(end.map_or(found.len(), |end| end + 1));
+    ([before, after].concat(), line.to_vec())
 }
 
 fn text(output: &Output) -> String {
