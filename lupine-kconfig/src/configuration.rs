@@ -62,8 +62,8 @@ pub struct Configuration<'a> {
     pub(crate) tree: &'a Kconfig,
     pub(crate) states: Vec<State>,
     pub(crate) expr_values: Vec<u8>,
-    /// How visible each prompt of a symbol was when the symbol was last computed: what 6.1 asks,
-    /// even where another symbol's value has been forgotten since.
+    /// How visible each prompt of a symbol was when its visibility was last computed: what `conf`
+    /// asks, even where another value has been forgotten since.
     pub(crate) prompts: Vec<Tristate>,
     /// Members of each choice, the one asked for last in front (6.12).
     pub(crate) priorities: Vec<Vec<SymbolId>>,

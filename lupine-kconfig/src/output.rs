@@ -115,10 +115,7 @@ impl Configuration<'_> {
         let visible = match known.symbol {
             Some(symbol) => {
                 self.calculate(symbol);
-                match self.tree.rules() {
-                    Rules::Linux6_1 => self.prompts[prompt.index()],
-                    Rules::Linux6_12 => self.prompt_visibility(symbol, condition),
-                }
+                self.prompts[prompt.index()]
             }
             None => self.expr_value(condition),
         };

@@ -89,6 +89,15 @@ fn generated_files_of_6_12() {
     files(Version::V6_12, 10_000..10_140);
 }
 
+/// Each ends with one that differed: 6.12, too, asks by prompts as visible as they were when they
+/// were last computed.
+#[test]
+fn files_whose_prompts_change_while_it_asks() {
+    for seed in [206_251, 206_853, 208_589, 209_261] {
+        files(Version::V6_12, seed - 7..seed + 1);
+    }
+}
+
 #[test]
 fn many_generated_files_of_6_1() {
     slow_files(Version::V6_1, 100_000..110_000);
