@@ -45,9 +45,13 @@ pub(super) struct Run {
 }
 
 impl Call {
-    fn new<const N: usize>(program: &'static str, arguments: [&str; N]) -> Call {
-        let arguments = arguments.map(str::to_owned).into();
-        Call { program, arguments }
+    /// A call with `flags` in front of `arguments`.
+    fn new(program: &'static str, flags: &[&str], arguments: &[&str]) -> Call {
+        let words = flags.iter().chain(arguments);
+        Call {
+            program,
+            arguments: words.map(|&word| word.to_owned()).collect(),
+        }
     }
 
     /// The program and its arguments.
@@ -103,9 +107,8 @@ pub(super) fn preparation(load: &Load, target: &Target) -> Option<Call> {
     let database = user.as_str();
     Some(Call::new(
         program(load),
-        [
-            "-i", "-q", "-h", host, "-p", port, "-U", user, "-s", &scale, database,
-        ],
+        &["-i", "-q"],
+        &["-h", host, "-p", port, "-U", user, "-s", &scale, database],
     ))
 }
 
@@ -123,14 +126,13 @@ pub(super) fn runs(load: &Load, target: &Target) -> Vec<Run> {
             let (requests, connections) = (requests.to_string(), connections.to_string());
             let url = format!("http://{host}:{port}{path}");
             let arguments = ["-q", "-n", &requests, "-c", &connections, &url];
-            let kept = ["-k", "-q", "-n", &requests, "-c", &connections, &url];
             vec![
                 Run {
-                    call: Call::new(program, arguments),
+                    call: Call::new(program, &[], &arguments),
                     read: |said| requests_per_second(said, quantity::HTTP_CONNECTION),
                 },
                 Run {
-                    call: Call::new(program, kept),
+                    call: Call::new(program, &["-k"], &arguments),
                     read: |said| requests_per_second(said, quantity::HTTP_KEPT),
                 },
             ]
@@ -145,7 +147,7 @@ pub(super) fn runs(load: &Load, target: &Target) -> Vec<Run> {
                 "-h", host, "-p", port, "-t", "set,get", "-n", &n, "-c", &c, "--csv",
             ];
             vec![Run {
-                call: Call::new(program, arguments),
+                call: Call::new(program, &[], &arguments),
                 read: redis,
             }]
         }
@@ -161,17 +163,13 @@ pub(super) fn runs(load: &Load, target: &Target) -> Vec<Run> {
             let arguments = [
                 "-n", "-h", host, "-p", port, "-U", user, "-c", &clients, "-t", &each, database,
             ];
-            let reading = [
-                "-S", "-n", "-h", host, "-p", port, "-U", user, "-c", &clients, "-t", &each,
-                database,
-            ];
             vec![
                 Run {
-                    call: Call::new(program, arguments),
+                    call: Call::new(program, &[], &arguments),
                     read: |said| transactions_per_second(said, quantity::POSTGRES_WRITING),
                 },
                 Run {
-                    call: Call::new(program, reading),
+                    call: Call::new(program, &["-S"], &arguments),
                     read: |said| transactions_per_second(said, quantity::POSTGRES_READING),
                 },
             ]
