@@ -19,10 +19,8 @@ const NAME: &str = "comparison";
 pub(super) fn one(session: &Session<'_>, args: &Measure) -> Result<(), Failure> {
     let unikernel = Unikernel::open(&args.dir)?;
     let vmm = unikernel.kernel.vmm;
-    let mut lupine = session.lupine()?.with_vmm(vmm);
-    if let Some(tap) = &args.tap {
-        lupine = lupine.with_tap(tap);
-    }
+    let lupine = session.lupine()?.with_vmm(vmm);
+    let lupine = Session::on_tap(lupine, args.tap.as_deref());
     let application = unikernel.manifest.name.clone();
     let variant = unikernel.kernel.variant.name().to_owned();
     let directory = absolute(&args.dir)?;
@@ -57,10 +55,7 @@ pub(super) fn several(session: &Session<'_>, args: &Compare) -> Result<(), Failu
         }
     };
     let lupine = session.lupine()?.with_compiler(args.compiler.into());
-    let mut lupine = lupine.with_vmm(plan.vmm);
-    if let Some(tap) = &args.tap {
-        lupine = lupine.with_tap(tap);
-    }
+    let lupine = Session::on_tap(lupine.with_vmm(plan.vmm), args.tap.as_deref());
     let applications = plan
         .applications
         .iter()

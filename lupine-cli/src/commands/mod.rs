@@ -170,6 +170,14 @@ impl Session<'_> {
         Ok(lupine.with_vmm(kernel.vmm))
     }
 
+    /// The same, with guests on a tap device where one is named.
+    fn on_tap(lupine: Lupine, tap: Option<&str>) -> Lupine {
+        match tap {
+            Some(tap) => lupine.with_tap(tap),
+            None => lupine,
+        }
+    }
+
     fn manifest(&self, args: &ImageArgs) -> Result<Manifest, Failure> {
         manifest(args)
     }

@@ -17,10 +17,8 @@ struct Ran {
 }
 
 pub(super) fn execute(session: &Session<'_>, args: &Run) -> Result<(), Failure> {
-    let mut lupine = session.lupine_for(&args.kernel)?;
-    if let Some(tap) = &args.tap {
-        lupine = lupine.with_tap(tap);
-    }
+    let lupine = session.lupine_for(&args.kernel)?;
+    let lupine = Session::on_tap(lupine, args.tap.as_deref());
     let mut manifest = session.manifest(&args.image)?;
     if let Some(memory) = args.memory {
         manifest.machine.memory_mib = memory;
