@@ -294,8 +294,14 @@ impl<'a> Configuration<'a> {
         }
     }
 
-    /// Forgets every computed value; all are computed anew when asked for.
+    /// Forgets every computed value; all are computed anew when asked for, as if the
+    /// configuration had just been read.
     pub fn forget_values(&mut self) {
+        // `conf` leaves the visibility of choices' members as it was, and a choice that finds its
+        // first member `y` does not look at the others' again.
+        for state in &mut self.states {
+            state.visible = Tristate::No;
+        }
         self.invalidate();
     }
 

@@ -62,6 +62,9 @@ pub(crate) struct Dependents {
     /// The group of each symbol; what a group reads has smaller numbers.
     group: Vec<u32>,
     members: Lists,
+    /// Whether the members of a group read one another's values: in a circle, or in nested
+    /// choices. The members of a plain choice share their decision only.
+    tangled: Vec<bool>,
 }
 
 impl Dependents {
@@ -125,7 +128,7 @@ impl Dependents {
         }
         let mut group = vec![0; symbols];
         let mut pairs = Vec::with_capacity(symbols);
-        let mut count = 0;
+        let mut tangled = Vec::with_capacity(symbols);
         for component in petgraph::algo::kosaraju_scc(&graph) {
             let mut ids: Vec<u32> = component
                 .iter()
@@ -137,18 +140,22 @@ impl Dependents {
                 continue;
             }
             ids.sort_unstable();
+            let is_choice = |id: &&u32| tree.get(SymbolId(**id)).is_choice();
+            let choices = ids.iter().filter(is_choice).count();
+            let number = tangled.len() as u32;
+            tangled.push(ids.len() < component.len() || choices > 1);
             for id in ids {
-                group[id as usize] = count;
-                pairs.push((count, id));
+                group[id as usize] = number;
+                pairs.push((number, id));
             }
-            count += 1;
         }
         Self {
             outer: Lists::new(exprs, &outer),
             readers: Lists::new(exprs, &readers),
             mentions: Lists::new(symbols, &mentions),
             group,
-            members: Lists::new(count as usize, &pairs),
+            members: Lists::new(tangled.len(), &pairs),
+            tangled,
         }
     }
 }
@@ -229,7 +236,9 @@ impl Configuration<'_> {
             if !members.iter().any(|id| known(self, id)) {
                 continue;
             }
-            if members.iter().any(|id| tree.get(SymbolId(*id)).is_choice()) {
+            let tangled = dependents.tangled[group as usize];
+            let in_choice = members.iter().any(|id| tree.get(SymbolId(*id)).is_choice());
+            if tangled && in_choice {
                 // The first member that is y hides the others' visibility from whoever asks later:
                 // the order of evaluation is part of the result.
                 return self.start_over(changed);
@@ -242,9 +251,13 @@ impl Configuration<'_> {
                 })
                 .collect();
             for (id, _) in before.iter().filter(|(id, _)| id.0 >= 3) {
-                self.states[id.index()].valid = false;
+                let state = &mut self.states[id.index()];
+                state.valid = false;
+                if in_choice {
+                    state.visible = Tristate::No;
+                }
             }
-            if members.len() > 1 {
+            if tangled {
                 // They read one another's old values otherwise.
                 for (id, _) in &before {
                     self.forget_mentions(dependents, *id, &mut queue);
@@ -265,7 +278,7 @@ impl Configuration<'_> {
                     // The type of every tristate depends on it.
                     return self.start_over(changed);
                 }
-                if members.len() == 1 {
+                if !tangled {
                     self.forget_mentions(dependents, id, &mut queue);
                 }
             }
@@ -336,8 +349,7 @@ impl Configuration<'_> {
             .filter(|id| self.states[id.index()].valid)
             .map(|id| (id, self.seen(id)))
             .collect();
-        self.clear_computed();
-        self.calculate(self.tree.modules);
+        self.forget_values();
         for (id, seen) in known {
             self.calculate(id);
             if self.is_another_value(id, &seen) {
