@@ -11,6 +11,9 @@ use crate::simplify::Simplifier;
 use crate::symbol::{SymbolId, SymbolTable, SymbolType};
 use crate::value;
 
+/// Submenus inside one another; each takes a part of the stack.
+const MAX_SUBMENUS: u32 = 500;
+
 impl Loader<'_> {
     /// Completes the tree after everything was read.
     pub(crate) fn finish(&mut self) -> Result<(), Stop> {
@@ -21,7 +24,7 @@ impl Loader<'_> {
         }
         let mut warned = vec![false; self.tree.symbols.symbols.len()];
         let mut simplifier = Simplifier::new(self.rules());
-        self.finalize(&mut simplifier, &mut warned, NodeId::ROOT, false);
+        self.finalize(&mut simplifier, &mut warned, NodeId::ROOT, false, 0);
         self.tree.hash_order = self.tree.symbols.hash_order(self.rules());
         self.tree.exprs.shrink();
         if self.rules() == Rules::Linux6_12 {
@@ -60,10 +63,17 @@ impl Loader<'_> {
         warned: &mut [bool],
         parent: NodeId,
         inside_choice: bool,
+        depth: u32,
     ) {
         let old = self.rules() == Rules::Linux6_1;
         let symbol = self.tree.node(parent).symbol;
         let choice = symbol.is_some_and(|symbol| self.tree.get(symbol).choice);
+        if depth > MAX_SUBMENUS {
+            let (file, line) = (self.tree.node(parent).file, self.tree.node(parent).line);
+            let message = format!("more than {MAX_SUBMENUS} submenus inside one another");
+            self.report_at(Severity::Error, file, line, message.as_bytes(), b": ");
+            return;
+        }
         if self.tree.node(parent).list.is_some() {
             if old && choice {
                 self.infer_choice_types(parent);
@@ -75,13 +85,13 @@ impl Loader<'_> {
             }
             let mut child = self.tree.node(parent).list;
             while let Some(node) = child {
-                self.finalize(simplifier, warned, node, choice);
+                self.finalize(simplifier, warned, node, choice, depth);
                 child = self.tree.node(node).next;
             }
         } else if let Some(symbol) = symbol
             && (old || !inside_choice)
         {
-            self.form_submenu(simplifier, warned, parent, symbol);
+            self.form_submenu(simplifier, warned, parent, symbol, depth + 1);
             let dependency = self.tree.node(parent).dependency;
             let known = self.tree.get(symbol).direct;
             self.tree.symbols.symbols[symbol.index()].direct =
@@ -136,11 +146,15 @@ impl Loader<'_> {
             }
             return;
         };
-        for index in 0..tree.symbols.symbols[symbol.index()].properties.len() {
+        // In the order of their nodes, as they were read.
+        let first = tree.symbols.symbols[symbol.index()]
+            .properties
+            .partition_point(|id| tree.properties[id.index()].node < node);
+        for index in first..tree.symbols.symbols[symbol.index()].properties.len() {
             let id = tree.symbols.symbols[symbol.index()].properties[index];
             let property = &mut tree.properties[id.index()];
             if property.node != node {
-                continue;
+                break;
             }
             let (pool, symbols) = (&mut tree.exprs, &mut tree.symbols);
             let own = property.condition;
@@ -172,6 +186,7 @@ impl Loader<'_> {
         warned: &mut [bool],
         parent: NodeId,
         symbol: SymbolId,
+        depth: u32,
     ) {
         let Some(first) = self.tree.node(parent).next else {
             return;
@@ -204,7 +219,7 @@ impl Loader<'_> {
                     break;
                 }
             }
-            self.finalize(simplifier, warned, node, false);
+            self.finalize(simplifier, warned, node, false, depth);
             self.tree.nodes[node.index()].parent = Some(parent);
             last = Some(node);
             follower = self.tree.node(node).next;

@@ -153,6 +153,27 @@ fn long_chains_of_symbols_are_evaluated_or_rejected() {
 }
 
 #[test]
+fn long_chains_of_submenus_are_rejected() {
+    for (length, accepted) in [(400, true), (60_000, false)] {
+        let mut text = String::from("config S0\n\tbool \"s\"\n\n");
+        for number in 1..length {
+            let before = number - 1;
+            text.push_str(&format!(
+                "config S{number}\n\tbool \"s\"\n\tdepends on S{before}\n\n"
+            ));
+        }
+        let found = findings(text.as_bytes());
+        assert_eq!(found.is_empty(), accepted, "{length}: {:?}", found.first());
+    }
+}
+
+#[test]
+fn a_symbol_may_be_declared_a_hundred_thousand_times() {
+    let text = "config A\n\tbool \"a\"\n\n".repeat(100_000);
+    assert!(findings(text.as_bytes()).is_empty());
+}
+
+#[test]
 fn chains_of_ranges_do_not_end_the_program() {
     let mut text = String::from("config S0\n\tint \"s\"\n\n");
     for number in 1..20_000 {
