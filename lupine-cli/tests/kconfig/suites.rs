@@ -4,7 +4,7 @@ use crate::reference::{Kernel, Version, require, run, skip};
 use crate::run::lupine_conf;
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// A Python that has pytest.
@@ -85,57 +85,84 @@ fn kernel_suite_of_6_12() {
     kernel_suite(Version::V6_12, 16);
 }
 
-/// `make` of `targets`, one after another, in an output directory whose `conf` is `conf` (or the
-/// one that make builds); what it wrote and what it said.
-fn make(kernel: &Kernel, targets: &[&str], conf: Option<&Path>) -> Vec<(String, Vec<u8>)> {
-    // The same name for both, since make says where it works.
-    let parent = tempfile::tempdir().unwrap();
-    let output = parent.path().join("output");
-    fs::create_dir(&output).unwrap();
-    let mut argument = std::ffi::OsString::from("O=");
-    argument.push(&output);
-    let make = |target: &str| {
-        let args = [
-            argument.as_os_str(),
-            "ARCH=x86_64".as_ref(),
-            target.as_ref(),
-        ];
-        let said = run("make", &args, &kernel.tree, b"");
-        String::from_utf8_lossy(&said).replace(&*output.to_string_lossy(), "OUTPUT")
-    };
-    // Builds scripts/kconfig/conf, which is then newer than what it is made of.
-    make("allnoconfig");
-    fs::remove_file(output.join(".config")).unwrap();
-    let place = output.join("scripts/kconfig/conf");
-    let built = fs::read(&place).unwrap();
-    if let Some(conf) = conf {
-        fs::copy(conf, &place).unwrap();
+/// An output directory of `make`, whose `conf` is the one that make builds or another.
+struct Output<'a> {
+    kernel: &'a Kernel,
+    /// Goes when the output does.
+    _parent: tempfile::TempDir,
+    /// The same name for all, since make says where it works.
+    directory: PathBuf,
+    built: Vec<u8>,
+    in_place: Vec<u8>,
+}
+
+impl<'a> Output<'a> {
+    fn new(kernel: &'a Kernel, conf: Option<&Path>) -> Self {
+        let parent = tempfile::tempdir().unwrap();
+        let directory = parent.path().join("output");
+        fs::create_dir(&directory).unwrap();
+        let mut output = Self {
+            kernel,
+            _parent: parent,
+            directory,
+            built: Vec::new(),
+            in_place: Vec::new(),
+        };
+        // Builds scripts/kconfig/conf, which is then newer than what it is made of.
+        output.make(&["allnoconfig"]);
+        fs::remove_file(output.directory.join(".config")).unwrap();
+        output.built = fs::read(output.conf()).unwrap();
+        if let Some(conf) = conf {
+            fs::copy(conf, output.conf()).unwrap();
+        }
+        output.in_place = fs::read(output.conf()).unwrap();
+        assert!(
+            conf.is_none() || output.in_place != output.built,
+            "the program under test was not put in place"
+        );
+        output
     }
-    let in_place = fs::read(&place).unwrap();
+
+    fn conf(&self) -> PathBuf {
+        self.directory.join("scripts/kconfig/conf")
+    }
+
+    /// What make says.
+    fn make(&self, words: &[&str]) -> String {
+        let mut directory = std::ffi::OsString::from("O=");
+        directory.push(&self.directory);
+        let mut args = vec![directory.as_os_str(), "ARCH=x86_64".as_ref()];
+        args.extend(words.iter().map(|word| word.as_ref() as &std::ffi::OsStr));
+        let said = run("make", &args, &self.kernel.tree, b"");
+        if !self.in_place.is_empty() {
+            assert!(
+                fs::read(self.conf()).unwrap() == self.in_place,
+                "make built conf again"
+            );
+        }
+        String::from_utf8_lossy(&said).replace(&*self.directory.to_string_lossy(), "OUTPUT")
+    }
+
+    fn read(&self, name: &str) -> Option<Vec<u8>> {
+        fs::read(self.directory.join(name)).ok()
+    }
+}
+
+/// What `make` of `targets`, one after another, says and writes.
+fn make(kernel: &Kernel, targets: &[&str], conf: Option<&Path>) -> Vec<(String, Vec<u8>)> {
+    let output = Output::new(kernel, conf);
     let mut results = Vec::new();
     for target in targets {
-        results.push((
-            format!("what make {target} says"),
-            make(target).into_bytes(),
-        ));
-        results.push((
-            format!(".config of {target}"),
-            fs::read(output.join(".config")).unwrap(),
-        ));
+        let said = output.make(&[target]).into_bytes();
+        results.push((format!("what make {target} says"), said));
+        let config = output.read(".config").unwrap();
+        results.push((format!(".config of {target}"), config));
     }
-    for name in ["auto.conf", "auto.conf.cmd"] {
-        if let Ok(text) = fs::read(output.join("include/config").join(name)) {
+    for name in ["include/config/auto.conf", "include/config/auto.conf.cmd"] {
+        if let Some(text) = output.read(name) {
             results.push((name.to_owned(), text));
         }
     }
-    assert!(
-        fs::read(&place).unwrap() == in_place,
-        "make built conf again"
-    );
-    assert!(
-        conf.is_none() || in_place != built,
-        "the program under test was not put in place"
-    );
     results
 }
 
@@ -168,5 +195,45 @@ fn make_with_lupine_conf_in_place() {
                 String::from_utf8_lossy(got)
             );
         }
+    }
+}
+
+/// The smallest kernel that `make` builds: every file in the output by name, and the kernel.
+fn smallest_kernel(kernel: &Kernel, conf: Option<&Path>) -> (Vec<String>, Vec<u8>) {
+    let output = Output::new(kernel, conf);
+    output.make(&["tinyconfig"]);
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    output.make(&[
+        &format!("-j{processors}"),
+        "KBUILD_BUILD_TIMESTAMP=1970-01-01",
+        "vmlinux",
+    ]);
+    let found = run("find", &[".", "-type", "f"], &output.directory, b"");
+    let mut files: Vec<String> = String::from_utf8_lossy(&found)
+        .lines()
+        .map(str::to_owned)
+        .collect();
+    files.sort_unstable();
+    (files, output.read("vmlinux").unwrap())
+}
+
+#[test]
+fn a_kernel_is_built_with_lupine_conf_in_place() {
+    if std::env::var_os("LUPINE_TEST_ALL").is_none() {
+        return;
+    }
+    for version in Version::ALL {
+        let Some(kernel) = Kernel::get(version) else {
+            return;
+        };
+        let (files, vmlinux) = smallest_kernel(kernel, None);
+        let (our_files, our_vmlinux) = smallest_kernel(kernel, Some(lupine_conf()));
+        assert!(files.len() > 1000, "only {} files", files.len());
+        assert_eq!(our_files, files, "{}", kernel.release);
+        assert!(
+            our_vmlinux == vmlinux,
+            "the kernels of {} differ",
+            kernel.release
+        );
     }
 }
