@@ -205,10 +205,17 @@ fn a_kernel_for_several_processors_is_measured_on_one_and_on_several() {
         for option in ["CONFIG_SMP=y", "CONFIG_NR_CPUS=2"] {
             assert!(config.lines().any(|line| line == option), "{option}");
         }
-        let figures = processors(&lupine, &built, 1, || {}).unwrap();
+        let measures = processors(&lupine, &built, 1, || {}).unwrap();
+        for (count, suffix) in [(1, "1 processor"), (2, "2 processors")] {
+            let command = &measures.commands[&format!("boot, SMP kernel on {suffix}")];
+            let smp = command.windows(2).find(|words| words[0] == "-smp");
+            let smp = smp.map(|words| &*words[1]);
+            assert_eq!(smp, Some(&*count.to_string()), "{command:?}");
+        }
         let null_call = |suffix: &str| {
             let name = format!("{}, SMP kernel on {suffix}", quantity::NULL_CALL);
-            let found = figures.iter().find(|figure| figure.name == name);
+            let mut figures = measures.figures.iter();
+            let found = figures.find(|figure| figure.name == name);
             median_of(found.expect(&name))
         };
         let (one, two) = (null_call("1 processor"), null_call("2 processors"));

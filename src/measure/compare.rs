@@ -19,7 +19,6 @@ use crate::manifest::Manifest;
 use crate::pipeline::Lupine;
 use crate::progress::Unit as Step;
 use crate::variant::Variant;
-use crate::vmm;
 
 /// An application of a plan, opened.
 #[derive(Clone, Debug)]
@@ -191,9 +190,13 @@ fn measure_processors(
     let progress = lupine.progress();
     let stage = format!("several processors for {}", unikernel.manifest.name);
     progress.stage(&stage, Some(processors::runs().into()), Step::Steps);
-    let figures = processors(lupine, unikernel, plan.repetitions, || progress.advance(1));
+    let found = processors(lupine, unikernel, plan.repetitions, || progress.advance(1));
     progress.finish();
-    measures.figures.extend(figures?);
+    let found = found?;
+    measures.figures.extend(found.figures);
+    measures.commands.extend(found.commands);
+    measures.digests.extend(found.digests);
+    measures.config_for_several = found.config;
     Ok(())
 }
 
@@ -210,14 +213,7 @@ pub fn measure(lupine: &Lupine, plan: &Plan, unikernel: &Unikernel) -> Result<Me
         parts: unikernel.parts.clone(),
         ..Measures::default()
     };
-    for (what, digest) in unikernel.digests()? {
-        let text = digest.as_str().to_owned();
-        measures.digests.insert(what.to_owned(), text);
-    }
-    let accel = lupine.choose_accelerator()?.accel;
-    let machine = unikernel.machine(lupine)?;
-    let command = vmm::command(&machine, accel)?;
-    measures.commands.insert("boot".to_owned(), command);
+    measures.trace_to(lupine, unikernel, "")?;
     if has(Group::Options) {
         measures.figures.extend(options(&unikernel.reasons));
     }
@@ -273,11 +269,7 @@ pub fn measure(lupine: &Lupine, plan: &Plan, unikernel: &Unikernel) -> Result<Me
         match load(lupine, unikernel, plan.repetitions, step) {
             Ok((figures, commands)) => {
                 measures.figures.extend(figures);
-                for (number, command) in commands.into_iter().enumerate() {
-                    measures
-                        .commands
-                        .insert(format!("load {}", number + 1), command);
-                }
+                measures.add_loads(commands, "");
             }
             Err(error) => failed(&mut measures, lupine, Group::Application, &error)?,
         }

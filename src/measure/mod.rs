@@ -15,6 +15,7 @@ mod operations;
 mod options;
 mod paper;
 mod processors;
+mod provenance;
 pub mod quantity;
 pub mod render;
 mod report;

@@ -5,7 +5,7 @@ use std::thread::available_parallelism;
 
 use super::load::load;
 use super::operations::operations_alone;
-use super::report::{Figure, Group};
+use super::report::{Figure, Group, Measures};
 use super::unikernel::Unikernel;
 use crate::error::Error;
 use crate::pipeline::Lupine;
@@ -26,7 +26,8 @@ pub(super) fn runs() -> u32 {
 
 /// Measures a kernel for several processors on one and on as many as its manifest gives it: the
 /// kernel's operations, by the application's own way of calling it, and the application's loads,
-/// each `repetitions` times. `on_run` is called after each of these four.
+/// each `repetitions` times. `on_run` is called after each of these four. What it measured, how it
+/// was started and loaded stand beside the figures.
 ///
 /// # Errors
 /// A guest failed, or what makes the load.
@@ -35,25 +36,34 @@ pub fn processors(
     unikernel: &Unikernel,
     repetitions: u32,
     mut on_run: impl FnMut(),
-) -> Result<Vec<Figure>, Error> {
-    let mut figures = Vec::new();
+) -> Result<Measures, Error> {
+    let mut measures = Measures {
+        config: String::from_utf8_lossy(&unikernel.config).into_owned(),
+        ..Measures::default()
+    };
     for count in [1, unikernel.manifest.machine.processors] {
         let mut there = unikernel.clone();
         there.manifest.machine.processors = count;
+        let suffix = suffix(count);
+        measures.trace_to(lupine, &there, &suffix)?;
         let mut found = operations_alone(lupine, &there)?;
         on_run();
-        found.extend(load(lupine, &there, repetitions, || {})?.0);
+        let (figures, commands) = load(lupine, &there, repetitions, || {})?;
         on_run();
-        figures.extend(found.into_iter().map(|figure| Figure {
-            group: Group::Degradation,
-            name: format!("{}{}", figure.name, suffix(count)),
-            ..figure
-        }));
+        measures.add_loads(commands, &suffix);
+        found.extend(figures);
+        measures
+            .figures
+            .extend(found.into_iter().map(|figure| Figure {
+                group: Group::Degradation,
+                name: format!("{}{suffix}", figure.name),
+                ..figure
+            }));
     }
-    Ok(figures)
+    Ok(measures)
 }
 
-/// What is added to the name of a quantity.
+/// What is added to the name of a quantity or of a command.
 fn suffix(count: u8) -> String {
     match count {
         1 => ", SMP kernel on 1 processor".to_owned(),

@@ -169,12 +169,16 @@ pub struct Measures {
     pub parts: Vec<SizePart>,
     /// Phases of one instrumented boot, in their order.
     pub phases: Vec<Phase>,
-    /// The SHA-256 of what was measured, by what it is: `kernel`, `config`, `root`.
+    /// The SHA-256 of what was measured, by what it is: `kernel`, `config`, `root`, and the same
+    /// of the kernel for several processors.
     pub digests: BTreeMap<String, String>,
     /// The commands that ran, by what they were for.
     pub commands: BTreeMap<String, Vec<String>>,
     /// The kernel's configuration, its whole text.
     pub config: String,
+    /// The configuration of the kernel for several processors, where one was measured beside.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub config_for_several: String,
 }
 
 /// One quantity.

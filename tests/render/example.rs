@@ -196,6 +196,7 @@ fn measures(variant: usize, application: &str, emulated: bool) -> Measures {
         )]
         .into(),
         config: "CONFIG_NEVER_ON_THE_PAGE=y\n".repeat(300),
+        config_for_several: String::new(),
     }
 }
 

@@ -94,6 +94,7 @@ fn outcome() -> impl Strategy<Value = Outcome> {
                 digests,
                 commands,
                 config: String::new(),
+                config_for_several: String::new(),
             }
         });
     prop_oneof![
