@@ -24,12 +24,16 @@ use lupine::{Guest, Lupine, free_port};
 
 use common::{ALL, able, asked_for_all};
 
+/// Builds a built-in application and boots it.
+fn boot(name: &str, variant: Variant, port: Option<u16>) -> (Guest, u16) {
+    boot_app(&Manifest::builtin(name).unwrap(), variant, port)
+}
+
 /// Builds an application with the user's cache and boots it with one port
 /// forwarded.
-fn boot(name: &str, variant: Variant, port: Option<u16>) -> (Guest, u16) {
+fn boot_app(app: &Manifest, variant: Variant, port: Option<u16>) -> (Guest, u16) {
     let lupine = Lupine::of_user().unwrap().with_cancel(Cancel::new());
-    let app = Manifest::builtin(name).unwrap();
-    let image = lupine.image(&app).unwrap();
+    let image = lupine.image(app).unwrap();
     let needs = lupine.needs(&image).unwrap();
     let source = lupine.kernel_source(None).unwrap();
     let source = lupine.patch(source, variant).unwrap();
@@ -39,7 +43,7 @@ fn boot(name: &str, variant: Variant, port: Option<u16>) -> (Guest, u16) {
     check_file_system(&rootfs);
     let host = free_port().unwrap();
     let forwards: Vec<(u16, u16)> = port.map(|guest| (host, guest)).into_iter().collect();
-    let guest = lupine.boot(&kernel, &rootfs, &app, &forwards).unwrap();
+    let guest = lupine.boot(&kernel, &rootfs, app, &forwards).unwrap();
     (guest, host)
 }
 
@@ -124,4 +128,41 @@ fn redis_keeps_a_value() {
         assert_eq!(answer, "+OK\r\n$6\r\nlupine\r\n+OK\r\n");
         guest.stop().unwrap();
     }
+}
+
+/// Boots an application in kernel mode on a kernel that counts calls, has `work` done, and holds
+/// the share of the gate against 99 %.
+fn most_calls_take_the_gate(name: &str, port: u16, work: impl Fn(&Guest, u16)) {
+    let mut app = Manifest::builtin(name).unwrap();
+    app.count_calls();
+    let (mut guest, host) = boot_app(&app, Variant::Lupine, Some(port));
+    guest.wait_ready(|_| {}).unwrap();
+    work(&guest, host);
+    guest.stop().unwrap();
+    let calls = guest.calls().expect("the kernel counts calls");
+    eprintln!("{name}: {calls:?}");
+    let all = calls.gate + calls.syscall + calls.ring3;
+    assert!(all > 5_000, "{name} had too little to do: {calls:?}");
+    assert!(calls.gate * 100 >= all * 99, "{name}: {calls:?}");
+}
+
+#[test]
+fn most_calls_of_servers_take_the_gate() {
+    if !asked_for_all() || !able(ALL) {
+        return;
+    }
+    most_calls_take_the_gate("nginx", 80, |guest, _| {
+        for _ in 0..1000 {
+            assert_eq!(guest.get(80, "/").unwrap().status, 200);
+        }
+    });
+    most_calls_take_the_gate("redis", 6379, |_, host| {
+        let mut redis = TcpStream::connect(("127.0.0.1", host)).unwrap();
+        let mut answer = [0; 5];
+        for _ in 0..2000 {
+            redis.write_all(b"SET a b\r\n").unwrap();
+            redis.read_exact(&mut answer).unwrap();
+            assert_eq!(&answer, b"+OK\r\n");
+        }
+    });
 }
