@@ -22,6 +22,7 @@
 //! # }
 //! ```
 
+mod arrivals;
 mod block_map;
 mod bytes;
 mod check;
@@ -35,6 +36,7 @@ mod image;
 mod image_tree;
 mod joined;
 mod layout;
+mod numbering;
 mod options;
 mod output;
 mod sink;

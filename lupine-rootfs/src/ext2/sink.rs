@@ -5,10 +5,11 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, TryLockError};
 
+use super::arrivals::Arrivals;
 use super::error::WriteError;
 use super::joined::Joined;
 use super::layout::Layout;
-use crate::content::{Content, ContentSink};
+use crate::content::ContentSink;
 use crate::progress::Progress;
 use crate::tree::InodeId;
 
@@ -24,8 +25,7 @@ pub(crate) struct ImageSink<'a> {
     unreported: AtomicU64,
     /// What progress last said about cancellation.
     stop: AtomicBool,
-    /// Bytes arrived, by [`InodeId::index`].
-    arrived: Vec<AtomicU64>,
+    arrivals: Arrivals,
 }
 
 impl<'a> ImageSink<'a> {
@@ -34,33 +34,29 @@ impl<'a> ImageSink<'a> {
         output: &'a Joined<'a>,
         progress: &'a mut dyn Progress,
     ) -> Self {
-        let arrived = (0..layout.tree.inode_bound())
-            .map(|_| AtomicU64::new(0))
-            .collect();
         Self {
             layout,
             output,
             progress: Mutex::new(progress),
             unreported: AtomicU64::new(0),
             stop: AtomicBool::new(false),
-            arrived,
+            arrivals: Arrivals::new(layout.tree.inode_bound()),
         }
     }
 
     /// Whether every file has arrived in full.
     pub(crate) fn check_complete(&self) -> Result<(), WriteError> {
         self.report();
-        for &id in self.layout.files.iter().flatten() {
-            let Some(content) = self.layout.tree.inode(id).content() else {
+        for id in self.layout.files() {
+            let Some(content) = self.layout.tree.content(id) else {
                 continue;
             };
-            let expected = content.data_len();
-            let arrived = self.arrived[id.index()].load(Ordering::Relaxed);
-            if arrived != expected {
-                let path = self.layout.path(id);
+            let missing = self.arrivals.missing(id, &content);
+            if missing > 0 {
+                let expected = content.data_len();
                 return Err(WriteError::Incomplete {
-                    path,
-                    arrived,
+                    path: self.layout.path(id),
+                    arrived: expected - missing,
                     expected,
                 });
             }
@@ -77,7 +73,7 @@ impl<'a> ImageSink<'a> {
         len: u64,
         mut each: impl FnMut(u64, u64, u64, bool) -> io::Result<()>,
     ) -> io::Result<()> {
-        let Some(content) = self.layout.tree.inode(inode).content() else {
+        let Some(content) = self.layout.tree.content(inode) else {
             return Err(refused("is no regular file"));
         };
         if offset
@@ -86,10 +82,13 @@ impl<'a> ImageSink<'a> {
         {
             return Err(refused("reaches beyond the end of the file"));
         }
-        self.count(inode, content, len)?;
+        if !self.arrivals.count(inode, &content, len) {
+            return Err(refused("was delivered before"));
+        }
+        self.unreported.fetch_add(len, Ordering::Relaxed);
         let block = self.layout.shape.block;
         let start = self.layout.start(inode);
-        self.layout.with_content_map(inode, content, |map| {
+        self.layout.with_content_map(inode, &content, |map| {
             let mut done = 0;
             while done < len {
                 let at = offset + done;
@@ -105,15 +104,6 @@ impl<'a> ImageSink<'a> {
             }
             Ok(())
         })
-    }
-
-    fn count(&self, inode: InodeId, content: &Content, len: u64) -> io::Result<()> {
-        let before = self.arrived[inode.index()].fetch_add(len, Ordering::Relaxed);
-        if before.saturating_add(len) > content.len() {
-            return Err(refused("was delivered before"));
-        }
-        self.unreported.fetch_add(len, Ordering::Relaxed);
-        Ok(())
     }
 
     /// Tells progress and hears from it, unless another thread is doing so: none waits for it.

@@ -6,6 +6,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
+use std::iter::Peekable;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Mutex;
@@ -191,11 +192,13 @@ fn write_layout(
     };
     let (free_blocks, free_inodes) = metadata.write(progress)?;
 
-    let contents = || layout.files.iter().flatten().copied();
-    let bytes = contents().filter_map(|id| layout.tree.inode(id).content());
-    progress.start(Stage::Data, bytes.map(crate::Content::data_len).sum());
+    let contents = layout.files().filter_map(|id| layout.tree.content(id));
+    progress.start(
+        Stage::Data,
+        contents.map(|content| content.data_len()).sum(),
+    );
     let sink = ImageSink::new(&layout, &joined, progress);
-    let delivered = layout.tree.deliver(contents(), &sink);
+    let delivered = layout.tree.deliver(layout.files(), &sink);
     if sink.cancelled() {
         return Err(WriteError::Cancelled);
     }
@@ -226,6 +229,9 @@ fn reserve(layout: &Layout<'_>, output: &dyn Output) -> io::Result<()> {
     Ok(())
 }
 
+/// Bytes of an inode table that are written at a time, as far as it is as long.
+const TABLE: usize = 256 * 1024;
+
 /// Writes everything but file contents.
 struct MetadataWriter<'a> {
     layout: &'a Layout<'a>,
@@ -239,11 +245,12 @@ impl MetadataWriter<'_> {
         let geometry = &self.layout.geometry;
         progress.start(Stage::Metadata, u64::from(geometry.groups));
         let mut descriptors = Vec::with_capacity(geometry.groups as usize);
+        let mut files = self.layout.numbered().peekable();
         for number in 0..geometry.groups {
             if progress.cancelled() {
                 return Err(WriteError::Cancelled);
             }
-            descriptors.push(self.write_group(number)?);
+            descriptors.push(self.write_group(number, &mut files)?);
             progress.advance(1);
         }
         for block in &self.layout.xattr_blocks {
@@ -263,24 +270,39 @@ impl MetadataWriter<'_> {
     }
 
     /// Writes bitmaps, inodes, and the blocks the inodes of a group lead to, contents left out.
-    fn write_group(&self, number: u32) -> Result<GroupDescriptor, WriteError> {
+    /// `files` are those from the first of the group on.
+    fn write_group(
+        &self,
+        number: u32,
+        files: &mut Peekable<impl Iterator<Item = (u32, Option<InodeId>)>>,
+    ) -> Result<GroupDescriptor, WriteError> {
         let geometry = &self.layout.geometry;
         let start = geometry.group_start(number) + geometry.head_blocks(number);
         let block = self.layout.block();
         let per_group = geometry.inodes_per_group;
         let first_inode = number * per_group + 1;
-        let next_inode = self.layout.files.len() as u32;
+        let next_inode = self.layout.number_bound();
         let used_inodes = next_inode.saturating_sub(first_inode).min(per_group);
 
-        let mut table = vec![0; used_inodes as usize * disk_inode::SIZE];
         let mut directories = 0;
-        for (index, slot) in table.chunks_exact_mut(disk_inode::SIZE).enumerate() {
-            if let Some(inode) = self.inode(first_inode + index as u32)? {
-                directories += u16::from(inode.mode & 0o170_000 == 0o040_000);
-                slot.copy_from_slice(&inode.encode());
+        let mut table = Vec::new();
+        for index in 0..used_inodes {
+            let inode = match files.next_if(|&(number, _)| number == first_inode + index) {
+                Some((number, Some(id))) => self.file(number, id)?.encode(),
+                Some((_, None)) => self.lost_and_found()?.encode(),
+                // A reserved one.
+                None => [0; disk_inode::SIZE],
+            };
+            directories += u16::from(inode[1] >> 4 == 0o04);
+            table.extend_from_slice(&inode);
+            if table.len() == TABLE || index + 1 == used_inodes {
+                let end = (u64::from(index) + 1) * disk_inode::SIZE as u64;
+                let offset = (start + 2) * block as u64 + end - table.len() as u64;
+                let written = self.output.write(offset, &table, false);
+                written.map_err(WriteError::Output)?;
+                table.clear();
             }
         }
-        self.write_block(start + 2, &table)?;
 
         let len = geometry.group_len(number);
         let places = geometry.used_places(number, self.layout.used);
@@ -385,16 +407,7 @@ impl MetadataWriter<'_> {
         }
     }
 
-    /// The inode of a number, its directory blocks, long link target and index blocks written;
-    /// `None` for a reserved one.
-    fn inode(&self, number: u32) -> Result<Option<DiskInode>, WriteError> {
-        match self.layout.files.get(number as usize) {
-            Some(&Some(id)) => self.file(number, id).map(Some),
-            Some(None) if number == FIRST_INODE => self.lost_and_found().map(Some),
-            _ => Ok(None),
-        }
-    }
-
+    /// The inode of a `lost+found` that the tree has not, its block written.
     fn lost_and_found(&self) -> Result<DiskInode, WriteError> {
         let block = self.layout.block();
         let place = self.layout.lost_and_found.unwrap_or_default();
@@ -418,6 +431,7 @@ impl MetadataWriter<'_> {
         })
     }
 
+    /// The inode of a file, its directory blocks, long link target and index blocks written.
     fn file(&self, number: u32, id: InodeId) -> Result<DiskInode, WriteError> {
         let inode = self.layout.tree.inode(id);
         let (time, _) = encode_time(inode.metadata.mtime);
@@ -432,11 +446,11 @@ impl MetadataWriter<'_> {
             ..DiskInode::default()
         };
         let mut blocks = 0;
-        if let Some(&place) = self.layout.xattrs.get(&id) {
+        if let Some(place) = self.layout.xattr_place(id) {
             disk.file_acl = self.layout.geometry.block_at(place).0 as u32;
             blocks += 1;
         }
-        blocks += self.body(number, id, inode, &mut disk)?;
+        blocks += self.body(number, id, &inode, &mut disk)?;
         disk.blocks = (blocks * self.layout.shape.block / 512) as u32;
         Ok(disk)
     }
@@ -509,7 +523,7 @@ impl MetadataWriter<'_> {
             Some(&shape) => {
                 disk.flags |= FLAG_INDEX;
                 let sorted = layout.sorted_records(id);
-                htree::write_indexed(layout.block(), (number, parent), shape, &sorted, write)
+                htree::write_indexed(layout.block(), (number, parent), shape, sorted, write)
             }
             None => write_linear(layout.block(), number, parent, layout.records(id), write),
         }
