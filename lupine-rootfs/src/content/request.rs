@@ -1,64 +1,58 @@
 //! What a source is asked for.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
 use std::io;
 
 use super::{ContentSink, DeliverError};
-use crate::tree::InodeId;
+use crate::tree::{FileTree, InodeId};
 
-/// The contents that are wanted of a source, in 8 bytes each: sources number theirs within few
-/// multiples of 2^32.
-#[derive(Debug, Default)]
-pub(crate) struct Wanted {
-    /// By high half of the index: low half and inode; sorted once all are there.
-    parts: BTreeMap<u32, Vec<(u32, InodeId)>>,
-    len: usize,
+/// The contents that are wanted of a source: by inodes alone, whose indices the tree knows.
+pub(crate) struct Wanted<'a> {
+    tree: &'a FileTree,
+    /// Sorted by index, each inode once.
+    inodes: Vec<InodeId>,
 }
 
-impl Wanted {
-    pub(crate) fn push(&mut self, index: u64, inode: InodeId) {
-        let part = self.parts.entry((index >> 32) as u32).or_default();
-        part.push((index as u32, inode));
+impl fmt::Debug for Wanted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.firsts()).finish()
     }
+}
 
-    /// Ends the pushing.
-    pub(crate) fn sort(&mut self) {
-        for part in self.parts.values_mut() {
-            part.sort_unstable();
-            part.dedup();
-        }
-        self.len = self.parts.values().map(Vec::len).sum();
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.parts.is_empty()
+impl<'a> Wanted<'a> {
+    /// The contents of `inodes`, which are all of one source.
+    pub(crate) fn new(tree: &'a FileTree, mut inodes: Vec<InodeId>) -> Self {
+        inodes.sort_unstable_by_key(|&id| (index_of(tree, id), id));
+        inodes.dedup();
+        Self { tree, inodes }
     }
 
     /// Indices with the first of the inodes that want them, ascending.
     fn firsts(&self) -> impl Iterator<Item = (u64, InodeId)> + '_ {
-        self.parts.iter().flat_map(|(&high, part)| {
-            part.chunk_by(|a, b| a.0 == b.0).map(move |same| {
-                let (low, inode) = same[0];
-                (u64::from(high) << 32 | u64::from(low), inode)
-            })
-        })
+        let index = |id| index_of(self.tree, id);
+        self.inodes
+            .chunk_by(move |&a, &b| index(a) == index(b))
+            .map(move |same| (index(same[0]), same[0]))
     }
 
-    fn targets(&self, index: u64) -> &[(u32, InodeId)] {
-        let part = self.parts.get(&((index >> 32) as u32));
-        let (part, low) = (part.map_or(&[][..], Vec::as_slice), index as u32);
-        let start = part.partition_point(|&(wanted, _)| wanted < low);
-        let len = part[start..].partition_point(|&(wanted, _)| wanted == low);
-        &part[start..start + len]
+    fn targets(&self, index: u64) -> &[InodeId] {
+        let of = |&id: &InodeId| index_of(self.tree, id);
+        let start = self.inodes.partition_point(|id| of(id) < index);
+        let behind = &self.inodes[start..];
+        let len = behind.iter().take_while(|id| of(id) == index).count();
+        &behind[..len]
     }
+}
+
+fn index_of(tree: &FileTree, id: InodeId) -> u64 {
+    tree.content_source(id).map_or(0, |(_, index)| index)
 }
 
 /// What one source is asked to deliver in one pass, and the way to deliver it.
 pub struct Request<'a> {
     /// One index may be wanted by several inodes.
-    wanted: &'a Wanted,
+    wanted: &'a Wanted<'a>,
     sink: &'a dyn ContentSink,
 }
 
@@ -71,8 +65,7 @@ impl fmt::Debug for Request<'_> {
 }
 
 impl<'a> Request<'a> {
-    /// `wanted` must be sorted.
-    pub(crate) fn new(wanted: &'a Wanted, sink: &'a dyn ContentSink) -> Self {
+    pub(crate) fn new(wanted: &'a Wanted<'a>, sink: &'a dyn ContentSink) -> Self {
         Self { wanted, sink }
     }
 
@@ -96,12 +89,12 @@ impl<'a> Request<'a> {
 
     /// Number of wanted contents (an index wanted twice counts twice).
     pub fn len(&self) -> usize {
-        self.wanted.len
+        self.wanted.inodes.len()
     }
 
     /// Whether nothing is wanted.
     pub fn is_empty(&self) -> bool {
-        self.wanted.is_empty()
+        self.wanted.inodes.is_empty()
     }
 
     /// Delivers a piece of the content `index`. An index that is not wanted is ignored.
@@ -138,7 +131,7 @@ impl<'a> Request<'a> {
         if self.sink.cancelled() {
             return Err(DeliverError::Cancelled);
         }
-        for &(_, inode) in self.wanted.targets(index) {
+        for &inode in self.wanted.targets(index) {
             piece(inode).map_err(DeliverError::Sink)?;
         }
         Ok(())

@@ -62,3 +62,30 @@ impl State {
         missing.unwrap_or_else(|| content.data_len())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::content::{Extent, SourceId};
+
+    #[test]
+    fn what_arrives_is_counted_and_no_more_than_there_is() {
+        let arrivals = Arrivals::new(70);
+        let (whole, sparse) = (InodeId(3), InodeId(69));
+        let content = Content::from_source(SourceId(0), 0, 10);
+        assert_eq!(arrivals.missing(whole, &content), 10);
+        assert!(arrivals.count(whole, &content, 10));
+        assert!(!arrivals.count(whole, &content, 1));
+        assert!(arrivals.count(whole, &content, 0));
+        assert_eq!(arrivals.missing(whole, &content), 0);
+
+        let extents = [(5, 2), (20, 3)].map(|(offset, len)| Extent { offset, len });
+        let content = Content::sparse(SourceId(0), 1, 30, extents).unwrap();
+        assert!(arrivals.count(sparse, &content, 4));
+        assert_eq!(arrivals.missing(sparse, &content), 1);
+        assert!(!arrivals.count(sparse, &content, 2));
+        assert!(arrivals.count(sparse, &content, 1));
+        assert_eq!(arrivals.missing(sparse, &content), 0);
+        assert!(!arrivals.count(sparse, &content, 1));
+    }
+}

@@ -115,7 +115,7 @@ pub(crate) fn in_hash_order<'a, T, I: Iterator<Item = (&'a [u8], T)>>(
     let hash = move |name| half_md4(name, seed, NameBytes::Signed);
     // At most as many as a byte can number.
     let ranges = count.div_ceil(BATCH).clamp(1, 256);
-    let range = |name| (u64::from(hash(name).0) * ranges as u64 >> 32) as u8;
+    let range = |name| ((u64::from(hash(name).0) * ranges as u64) >> 32) as u8;
     let mut ranges_of: Vec<u8> = Vec::new();
     if ranges > 1 {
         ranges_of.reserve_exact(count);
@@ -245,4 +245,25 @@ fn put_pairs(bytes: &mut [u8], at: usize, limit: u64, pairs: &[(u32, u32)]) {
     }
     put_u16(bytes, at, limit as u16);
     put_u16(bytes, at + 2, pairs.len() as u16);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_many_batches_come_in_the_order_of_their_hashes() {
+        let names: Vec<String> = (0..3 * BATCH).map(|number| format!("{number}")).collect();
+        let children = || names.iter().map(|name| (name.as_bytes(), name.len()));
+        let seed = [1, 2, 3, 4];
+        let mut wanted: Vec<((u32, u32), &[u8])> = children()
+            .map(|(name, _)| (half_md4(name, seed, NameBytes::Signed), name))
+            .collect();
+        wanted.sort_unstable();
+        let found: Vec<((u32, u32), &[u8])> = in_hash_order(children, names.len(), seed)
+            .inspect(|hashed| assert_eq!(hashed.child, hashed.name.len()))
+            .map(|hashed| ((hashed.hash, hashed.minor), hashed.name))
+            .collect();
+        assert!(found == wanted);
+    }
 }

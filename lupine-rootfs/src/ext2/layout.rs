@@ -15,8 +15,8 @@ use super::geometry::{DoesNotFit, FIRST_INODE, Geometry};
 use super::htree::{self, IndexShape};
 use super::numbering::{InOrder, Numbering};
 use super::options::{BlockSize, Options, Size};
+use super::places::Places;
 use super::xattr;
-use crate::content::Content;
 use crate::inode::{Kind, Xattrs};
 use crate::path::TreePath;
 use crate::tree::{FileTree, InodeId};
@@ -44,18 +44,11 @@ pub(crate) struct XattrBlock {
 /// The layout of an image.
 #[derive(Debug)]
 pub(crate) struct Layout<'t> {
-    pub(crate) tree: &'t FileTree,
-    pub(crate) geometry: Geometry,
-    pub(crate) shape: Shape,
+    pub(crate) places: Places<'t>,
     hash_seed: [u32; 4],
-    numbering: Numbering,
-    /// First places by [`InodeId::index`], of files that have blocks: where many have none, the
-    /// kernel gives no memory for them.
-    starts: Vec<u32>,
+    pub(crate) numbering: Numbering,
     /// Place of the block of a `lost+found` that the tree has not.
     pub(crate) lost_and_found: Option<u64>,
-    /// Maps of files with holes.
-    sparse: HashMap<InodeId, FileMap>,
     /// Shapes of indexed directories.
     pub(crate) indexed: HashMap<InodeId, IndexShape>,
     /// Positions of files' attribute blocks in the list of them, from 1, by [`InodeId::index`].
@@ -77,15 +70,11 @@ impl<'t> Layout<'t> {
         let hash_seed = [0, 4, 8, 12]
             .map(|at| u32::from_le_bytes([0, 1, 2, 3].map(|byte| options.hash_seed[at + byte])));
         let mut layout = Self {
-            tree,
-            // Replaced when the number of blocks is known.
-            geometry: geometry(block_size, 1, 1, options)?,
-            shape,
+            // The geometry is replaced when the number of blocks is known.
+            places: Places::new(tree, geometry(block_size, 1, 1, options)?, shape),
             hash_seed,
             numbering,
-            starts: vec![0; tree.inode_bound()],
             lost_and_found: None,
-            sparse: HashMap::new(),
             indexed: HashMap::new(),
             xattrs: vec![0; tree.inode_bound()],
             xattr_blocks: Vec::new(),
@@ -94,7 +83,7 @@ impl<'t> Layout<'t> {
         };
         layout.place()?;
         let inodes = u64::from(layout.numbering.bound()) - 1;
-        layout.geometry = geometry(block_size, layout.used, inodes, options)?;
+        layout.places.geometry = geometry(block_size, layout.used, inodes, options)?;
         Ok(layout)
     }
 
@@ -103,64 +92,17 @@ impl<'t> Layout<'t> {
         self.numbering.number(id)
     }
 
-    /// One more than the largest inode number.
-    pub(crate) fn number_bound(&self) -> u32 {
-        self.numbering.bound()
-    }
-
-    /// The files with their inode numbers, ascending; `None` is a `lost+found` that the tree has
-    /// not.
-    pub(crate) fn numbered(&self) -> impl Iterator<Item = (u32, Option<InodeId>)> {
-        self.numbering.files(self.tree)
-    }
-
-    /// The files in the order of their inode numbers.
-    pub(crate) fn files(&self) -> impl Iterator<Item = InodeId> {
-        self.numbered().filter_map(|(_, file)| file)
-    }
-
     /// The place of a file's attribute block.
     pub(crate) fn xattr_place(&self, id: InodeId) -> Option<u64> {
         let block = self.xattrs[id.index()].checked_sub(1)?;
         Some(self.xattr_blocks[block as usize].place)
     }
 
-    /// The first place of a file's blocks.
-    pub(crate) fn start(&self, id: InodeId) -> u64 {
-        u64::from(self.starts[id.index()])
-    }
-
-    /// Bytes of a block.
-    pub(crate) fn block(&self) -> usize {
-        self.shape.block as usize
-    }
-
-    /// The block map of a regular file.
-    pub(crate) fn content_map(&self, id: InodeId, content: &Content) -> FileMap {
-        match self.sparse.get(&id) {
-            Some(map) => map.clone(),
-            None => FileMap::of_content(self.shape, content),
-        }
-    }
-
-    /// Gives the map of a regular file to `with`, without copying large ones.
-    pub(crate) fn with_content_map<T>(
-        &self,
-        id: InodeId,
-        content: &Content,
-        with: impl FnOnce(&FileMap) -> T,
-    ) -> T {
-        match self.sparse.get(&id) {
-            Some(map) => with(map),
-            None => with(&FileMap::of_content(self.shape, content)),
-        }
-    }
-
     /// Blocks of data of a directory.
     pub(crate) fn directory_blocks(&self, id: InodeId) -> u64 {
         match self.indexed.get(&id) {
             Some(shape) => shape.blocks(),
-            None => linear_blocks(self.tree, id, self.block()),
+            None => linear_blocks(self.places.tree, id, self.places.block()),
         }
     }
 
@@ -171,7 +113,7 @@ impl<'t> Layout<'t> {
         id: InodeId,
     ) -> impl Iterator<Item = (&'t [u8], Option<InodeId>)> + use<'_, 't> {
         let missing = id == FileTree::ROOT && !self.numbering.has_lost_and_found();
-        let children = self.tree.children(id);
+        let children = self.places.tree.children(id);
         missing
             .then_some((LOST_AND_FOUND, None))
             .into_iter()
@@ -183,7 +125,7 @@ impl<'t> Layout<'t> {
             name,
             inode: child.map_or(FIRST_INODE, |child| self.number(child)),
             file_type: child.map_or(TYPE_DIRECTORY, |child| {
-                file_type(self.tree.type_bits(child))
+                file_type(self.places.tree.type_bits(child))
             }),
         }
     }
@@ -198,7 +140,7 @@ impl<'t> Layout<'t> {
         &self,
         id: InodeId,
     ) -> impl Iterator<Item = (u32, Record<'t>)> + use<'_, 't> {
-        let count = 1 + self.tree.child_count(id);
+        let count = 1 + self.places.tree.child_count(id);
         htree::in_hash_order(move || self.names(id), count, self.hash_seed)
             .map(|hashed| (hashed.hash, self.record(hashed.name, hashed.child)))
     }
@@ -208,15 +150,10 @@ impl<'t> Layout<'t> {
         self.hash_seed
     }
 
-    /// Any path of a file, for messages. Slow.
-    pub(crate) fn path(&self, id: InodeId) -> TreePath {
-        path_of(self.tree, id)
-    }
-
     /// Gives every file its places, in the order of inode numbers.
     fn place(&mut self) -> Result<(), WriteError> {
         let mut shared = HashMap::new();
-        let mut order = InOrder::new(self.tree);
+        let mut order = InOrder::new(self.places.tree);
         while let Some((_, file)) = order.next(&self.numbering) {
             match file {
                 Some(id) => self.place_file(id, &mut shared)?,
@@ -234,7 +171,7 @@ impl<'t> Layout<'t> {
         id: InodeId,
         shared: &mut HashMap<Arc<Xattrs>, u32>,
     ) -> Result<(), WriteError> {
-        let tree = self.tree;
+        let tree = self.places.tree;
         let inode = tree.inode(id);
         if let Some(xattrs) = inode.xattrs {
             self.place_xattrs(id, xattrs, shared);
@@ -242,9 +179,9 @@ impl<'t> Layout<'t> {
         let start = u32::try_from(self.used).map_err(|_| WriteError::TooLarge)?;
         let blocks = match inode.kind {
             Kind::Directory => {
-                if linear_blocks(tree, id, self.block()) > 1 {
+                if linear_blocks(tree, id, self.places.block()) > 1 {
                     let names = self.sorted_records(id).map(|(_, record)| record.name);
-                    match IndexShape::new(self.block(), names) {
+                    match IndexShape::new(self.places.block(), names) {
                         Some(shape) => {
                             self.indexed.insert(id, shape);
                         }
@@ -254,13 +191,13 @@ impl<'t> Layout<'t> {
                         }),
                     }
                 }
-                FileMap::dense(self.shape, self.directory_blocks(id)).total()
+                FileMap::dense(self.places.shape, self.directory_blocks(id)).total()
             }
             Kind::Regular(content) => {
-                let map = FileMap::of_content(self.shape, &content);
+                let map = FileMap::of_content(self.places.shape, &content);
                 let total = map.total();
                 if map.is_sparse() {
-                    self.sparse.insert(id, map);
+                    self.places.keep_map(id, map);
                 }
                 total
             }
@@ -268,7 +205,7 @@ impl<'t> Layout<'t> {
             _ => 0,
         };
         if blocks > 0 {
-            self.starts[id.index()] = start;
+            self.places.set_start(id, start);
             self.used += blocks;
         }
         Ok(())
@@ -540,7 +477,7 @@ fn estimate(tree: &FileTree, numbering: &Numbering, block_size: BlockSize) -> u6
 }
 
 /// Any path of a file, found by looking through the tree: only for messages.
-fn path_of(tree: &FileTree, id: InodeId) -> TreePath {
+pub(crate) fn path_of(tree: &FileTree, id: InodeId) -> TreePath {
     tree.walk()
         .find(|&(_, found)| found == id)
         .map(|(path, _)| path)

@@ -39,6 +39,7 @@ mod layout;
 mod numbering;
 mod options;
 mod output;
+mod places;
 mod sink;
 pub mod superblock;
 mod writer;

@@ -8,7 +8,8 @@ use std::sync::{Mutex, TryLockError};
 use super::arrivals::Arrivals;
 use super::error::WriteError;
 use super::joined::Joined;
-use super::layout::Layout;
+use super::layout::path_of;
+use super::places::Places;
 use crate::content::ContentSink;
 use crate::progress::Progress;
 use crate::tree::InodeId;
@@ -18,7 +19,7 @@ const STEP: u64 = 32 << 20;
 
 /// Puts pieces of files where the layout says, and counts what arrives.
 pub(crate) struct ImageSink<'a> {
-    layout: &'a Layout<'a>,
+    places: &'a Places<'a>,
     output: &'a Joined<'a>,
     progress: Mutex<&'a mut dyn Progress>,
     /// Bytes that progress has not heard of.
@@ -30,32 +31,32 @@ pub(crate) struct ImageSink<'a> {
 
 impl<'a> ImageSink<'a> {
     pub(crate) fn new(
-        layout: &'a Layout<'a>,
+        places: &'a Places<'a>,
         output: &'a Joined<'a>,
         progress: &'a mut dyn Progress,
     ) -> Self {
         Self {
-            layout,
+            places,
             output,
             progress: Mutex::new(progress),
             unreported: AtomicU64::new(0),
             stop: AtomicBool::new(false),
-            arrivals: Arrivals::new(layout.tree.inode_bound()),
+            arrivals: Arrivals::new(places.tree.inode_bound()),
         }
     }
 
     /// Whether every file has arrived in full.
     pub(crate) fn check_complete(&self) -> Result<(), WriteError> {
         self.report();
-        for id in self.layout.files() {
-            let Some(content) = self.layout.tree.content(id) else {
+        for id in self.places.tree.by_directory() {
+            let Some(content) = self.places.tree.content(id) else {
                 continue;
             };
             let missing = self.arrivals.missing(id, &content);
             if missing > 0 {
                 let expected = content.data_len();
                 return Err(WriteError::Incomplete {
-                    path: self.layout.path(id),
+                    path: path_of(self.places.tree, id),
                     arrived: expected - missing,
                     expected,
                 });
@@ -73,7 +74,7 @@ impl<'a> ImageSink<'a> {
         len: u64,
         mut each: impl FnMut(u64, u64, u64, bool) -> io::Result<()>,
     ) -> io::Result<()> {
-        let Some(content) = self.layout.tree.content(inode) else {
+        let Some(content) = self.places.tree.content(inode) else {
             return Err(refused("is no regular file"));
         };
         if offset
@@ -86,16 +87,16 @@ impl<'a> ImageSink<'a> {
             return Err(refused("was delivered before"));
         }
         self.unreported.fetch_add(len, Ordering::Relaxed);
-        let block = self.layout.shape.block;
-        let start = self.layout.start(inode);
-        self.layout.with_content_map(inode, &content, |map| {
+        let block = self.places.shape.block;
+        let start = self.places.start(inode);
+        self.places.with_content_map(inode, &content, |map| {
             let mut done = 0;
             while done < len {
                 let at = offset + done;
                 let (position, run) = map
                     .locate(at / block)
                     .ok_or_else(|| refused("lies in a hole"))?;
-                let (first, row) = self.layout.geometry.block_at(start + position);
+                let (first, row) = self.places.geometry.block_at(start + position);
                 let inside = at % block;
                 let piece = (run.min(row) * block - inside).min(len - done);
                 let ends = at + piece == content.len();
@@ -159,7 +160,7 @@ impl ContentSink for ImageSink<'_> {
     }
 
     fn place(&self, inode: InodeId) -> u64 {
-        self.layout.start(inode)
+        self.places.start(inode)
     }
 
     fn cancelled(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use super::InodeId;
 
-/// Entries of a leaf at most: their names then take less than 64 KiB.
+/// Entries of a leaf at most: their names, with the lengths, then take at most 64 KiB.
 const LEAF: usize = 256;
 
 /// What a name stands for.
@@ -13,8 +13,8 @@ pub(super) struct Entry {
     pub(super) layer: u32,
 }
 
-/// An entry, its name a part of the names of its leaf: in halves, because only so it takes no more
-/// than what it holds.
+/// An entry, its name a part of the names of its leaf. The inode is in halves, so that nothing is
+/// left unused behind the start.
 #[derive(Debug, Clone, Copy)]
 struct Record {
     inode: [u16; 2],
@@ -46,8 +46,8 @@ pub(super) struct Entries {
     len: usize,
 }
 
-/// Makes room for `more` values and an eighth of what there is: doubling would leave a third of
-/// all memory unused.
+/// Makes room for `more` values, and for an eighth of what there is: doubling would leave a quarter
+/// of all memory unused.
 fn make_room<T>(values: &mut Vec<T>, more: usize) {
     if values.capacity() - values.len() < more {
         values.reserve_exact(more.max(values.len() / 8));
@@ -113,7 +113,7 @@ impl Leaf {
             make_room(layers, 1);
             layers.insert(at, entry.layer);
         }
-        // Neither is cut: names are at most 255 bytes, and leaves hold at most 256 of them.
+        // Neither is cut: names are at most 255 bytes, and at most 255 stand before this one.
         let (start, len) = (self.names.len() as u16, name.len() as u8);
         make_room(&mut self.names, 1 + name.len());
         self.names.push(len);

@@ -9,7 +9,7 @@ use super::InodeId;
 use super::classes::{Class, ClassId, Classes, Form};
 use super::entries::Entries;
 use super::slab::Slab;
-use crate::content::{Content, Data};
+use crate::content::{Content, Data, SourceId};
 use crate::inode::{Inode, Kind, Metadata};
 
 /// What a directory has beside its inode.
@@ -93,6 +93,16 @@ impl Inodes {
     pub(super) fn content(&self, id: InodeId) -> Option<Content> {
         match self.read(id).0.form {
             Form::Hole | Form::Source(_) | Form::Content => self.kind(id).into_content(),
+            _ => None,
+        }
+    }
+
+    /// Source and index of a content that has them, without a copy of it.
+    pub(super) fn source(&self, id: InodeId) -> Option<(SourceId, u64)> {
+        let (class, [_, first, second]) = self.read(id);
+        match class.form {
+            Form::Source(source) => Some((source, second)),
+            Form::Content => self.contents.get(first as u32).source(),
             _ => None,
         }
     }
