@@ -330,7 +330,7 @@ impl Files for AppImage {
                 .ok()
                 .and_then(|place| self.tree.resolve(&place).ok());
             if let Some(inode) = found
-                && self.tree.inode(inode).content().is_some()
+                && self.tree.content(inode).is_some()
             {
                 names.push(path.clone());
                 inodes.push(inode);

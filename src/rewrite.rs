@@ -40,7 +40,7 @@ pub fn rewrite(image: &AppImage, tree: &mut FileTree) -> Result<Vec<RewrittenFil
     for path in analyse::loaded(image, &image.entry())? {
         let place = TreePath::new(&path).ok();
         let inode = place.and_then(|place| tree.resolve(&place).ok());
-        if let Some(inode) = inode.filter(|&inode| tree.inode(inode).content().is_some()) {
+        if let Some(inode) = inode.filter(|&inode| tree.content(inode).is_some()) {
             inodes.entry(inode).or_insert(path);
         }
     }

@@ -75,7 +75,7 @@ pub fn scan_tree(tree: &FileTree, cancel: &Cancel) -> Result<Vec<ScannedFile>, D
     let mut names = HashMap::new();
     collect(tree, FileTree::ROOT, &mut Vec::new(), &mut names);
     let lengths = names.keys().filter_map(|&id| {
-        let len = tree.inode(id).content()?.len();
+        let len = tree.content(id)?.len();
         (4..=LARGEST_FILE).contains(&len).then_some((id, len))
     });
     let sink = Scanner {
@@ -109,7 +109,7 @@ fn collect(
         let len = path.len();
         path.push(b'/');
         path.extend_from_slice(name);
-        if tree.inode(id).content().is_some() {
+        if tree.content(id).is_some() {
             names
                 .entry(id)
                 .or_insert_with(|| String::from_utf8_lossy(path).into_owned());

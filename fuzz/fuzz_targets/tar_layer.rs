@@ -19,8 +19,7 @@ fuzz_target!(|data: &[u8]| {
     let _ = report.to_string();
     for (_, inode) in tree.walk() {
         if tree
-            .inode(inode)
-            .content()
+            .content(inode)
             .is_some_and(|content| content.len() <= 1 << 16)
         {
             let _ = tree.read_file(inode, 1 << 16);

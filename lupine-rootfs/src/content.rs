@@ -23,6 +23,11 @@ use thiserror::Error;
 
 use crate::tree::InodeId;
 
+mod request;
+
+pub use request::Request;
+pub(crate) use request::Wanted;
+
 /// Number of a source within its tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SourceId(pub(crate) u32);
@@ -50,29 +55,21 @@ pub struct Content {
     pub(crate) len: u64,
 }
 
-/// Where the bytes are. Small, because a tree holds one for every file: what is rare is boxed.
+/// Where the bytes are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Data {
     /// All holes, or nothing at all.
     Hole,
     /// In memory; the whole file.
-    Inline(Box<Bytes>),
+    Inline(Arc<[u8]>),
     /// At a source; the whole file.
     Source { source: SourceId, index: u64 },
     /// At a source; only some extents.
-    Sparse(Box<Sparse>),
-}
-
-/// Bytes in memory.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Bytes(pub(crate) Arc<[u8]>);
-
-/// The data of a file with holes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Sparse {
-    source: SourceId,
-    index: u64,
-    extents: Arc<[Extent]>,
+    Sparse {
+        source: SourceId,
+        index: u64,
+        extents: Arc<[Extent]>,
+    },
 }
 
 /// A content whose description contradicts itself.
@@ -120,7 +117,7 @@ impl Content {
             Self::empty()
         } else {
             Self {
-                data: Data::Inline(Box::new(Bytes(bytes))),
+                data: Data::Inline(bytes),
                 len,
             }
         }
@@ -168,11 +165,11 @@ impl Content {
             [] => Self::hole(len),
             [whole] if whole.len == len => Self::from_source(source, index, len),
             _ => Self {
-                data: Data::Sparse(Box::new(Sparse {
+                data: Data::Sparse {
                     source,
                     index,
                     extents,
-                })),
+                },
                 len,
             },
         })
@@ -192,8 +189,9 @@ impl Content {
     /// is empty or all hole.
     pub fn source(&self) -> Option<(SourceId, u64)> {
         match &self.data {
-            &Data::Source { source, index } => Some((source, index)),
-            Data::Sparse(sparse) => Some((sparse.source, sparse.index)),
+            &Data::Source { source, index } | &Data::Sparse { source, index, .. } => {
+                Some((source, index))
+            }
             Data::Hole | Data::Inline(_) => None,
         }
     }
@@ -209,7 +207,7 @@ impl Content {
                 }),
                 &[],
             ),
-            Data::Sparse(sparse) => (None, &sparse.extents),
+            Data::Sparse { extents, .. } => (None, extents),
         };
         whole.into_iter().chain(listed.iter().copied())
     }
@@ -280,109 +278,6 @@ pub trait ContentSink: Sync {
 
 /// Bytes copied at a time where the kernel does not copy for us.
 const COPY_BUFFER: u64 = 256 * 1024;
-
-/// What one source is asked to deliver in one pass, and the way to deliver it.
-pub struct Request<'a> {
-    /// Sorted by index, then inode. One index may be wanted by several inodes.
-    wanted: &'a [(u64, InodeId)],
-    sink: &'a dyn ContentSink,
-}
-
-impl fmt::Debug for Request<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Request")
-            .field("wanted", &self.wanted)
-            .finish_non_exhaustive()
-    }
-}
-
-impl<'a> Request<'a> {
-    /// `wanted` must be sorted.
-    pub(crate) fn new(wanted: &'a [(u64, InodeId)], sink: &'a dyn ContentSink) -> Self {
-        debug_assert!(wanted.is_sorted());
-        Self { wanted, sink }
-    }
-
-    /// Whether `index` is wanted: when not, its bytes can be skipped.
-    pub fn wants(&self, index: u64) -> bool {
-        !self.targets(index).is_empty()
-    }
-
-    /// The wanted indices, ascending, each once.
-    pub fn indices(&self) -> impl Iterator<Item = u64> + 'a {
-        self.wanted
-            .chunk_by(|a, b| a.0 == b.0)
-            .map(|same| same[0].0)
-    }
-
-    /// The wanted indices, each once, in the order of their places at the sink.
-    pub fn indices_by_place(&self) -> Vec<u64> {
-        let first = |at: &usize| *at == 0 || self.wanted[at - 1].0 != self.wanted[*at].0;
-        let mut indices: Vec<(u64, InodeId)> = (0..self.wanted.len())
-            .filter(first)
-            .map(|at| self.wanted[at])
-            .collect();
-        // Equal places keep the order of the source.
-        indices.sort_by_key(|&(_, inode)| self.sink.place(inode));
-        indices.into_iter().map(|(index, _)| index).collect()
-    }
-
-    /// Number of wanted contents (an index wanted twice counts twice).
-    pub fn len(&self) -> usize {
-        self.wanted.len()
-    }
-
-    /// Whether nothing is wanted.
-    pub fn is_empty(&self) -> bool {
-        self.wanted.is_empty()
-    }
-
-    /// Delivers a piece of the content `index`. An index that is not wanted is ignored.
-    ///
-    /// # Errors
-    /// [`DeliverError::Sink`] or [`DeliverError::Cancelled`], to be passed on.
-    pub fn write(&self, index: u64, offset: u64, bytes: &[u8]) -> Result<(), DeliverError> {
-        self.each(index, |inode| self.sink.write(inode, offset, bytes))
-    }
-
-    /// Delivers a piece of the content `index` out of an open file, at best without the bytes
-    /// passing through this process.
-    ///
-    /// # Errors
-    /// [`DeliverError::Sink`] or [`DeliverError::Cancelled`], to be passed on.
-    pub fn copy_from(
-        &self,
-        index: u64,
-        offset: u64,
-        file: &File,
-        file_offset: u64,
-        len: u64,
-    ) -> Result<(), DeliverError> {
-        self.each(index, |inode| {
-            self.sink.copy_from(inode, offset, file, file_offset, len)
-        })
-    }
-
-    fn each(
-        &self,
-        index: u64,
-        mut piece: impl FnMut(InodeId) -> io::Result<()>,
-    ) -> Result<(), DeliverError> {
-        if self.sink.cancelled() {
-            return Err(DeliverError::Cancelled);
-        }
-        for &(_, inode) in self.targets(index) {
-            piece(inode).map_err(DeliverError::Sink)?;
-        }
-        Ok(())
-    }
-
-    fn targets(&self, index: u64) -> &'a [(u64, InodeId)] {
-        let start = self.wanted.partition_point(|&(wanted, _)| wanted < index);
-        let len = self.wanted[start..].partition_point(|&(wanted, _)| wanted == index);
-        &self.wanted[start..start + len]
-    }
-}
 
 /// Why the bytes of contents did not arrive.
 #[derive(Debug, Error)]

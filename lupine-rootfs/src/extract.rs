@@ -145,7 +145,7 @@ fn fill(
         let inode = tree.inode(id);
         if let Some(first) = first_names.get(&id) {
             fs::hard_link(host_path(to, first), &at).map_err(failed("link", &at))?;
-        } else if !make(inode, &at, options)? {
+        } else if !make(&inode, &at, options)? {
             done.skipped_devices += 1;
             continue;
         } else if inode.content().is_some() || tree.link_count(id) > 1 {
@@ -163,7 +163,7 @@ fn fill(
     let files = first_names
         .keys()
         .copied()
-        .filter(|&id| tree.inode(id).content().is_some());
+        .filter(|&id| tree.content(id).is_some());
     tree.deliver(files, &sink).map_err(|error| match error {
         DeliverError::Cancelled => ExtractError::Cancelled,
         other => ExtractError::Deliver(other),
@@ -173,17 +173,17 @@ fn fill(
     // write permission would forbid it.
     let mut directories = vec![(TreePath::root(), FileTree::ROOT)];
     for (path, id) in tree.walk().skip(1) {
-        if tree.inode(id).kind.is_directory() {
+        if tree.is_directory(id) {
             directories.push((path, id));
         } else {
             let at = host_path(to, &path);
             if fs::symlink_metadata(&at).is_ok() {
-                finish(tree.inode(id), &at, options)?;
+                finish(&tree.inode(id), &at, options)?;
             }
         }
     }
     for (path, id) in directories.into_iter().rev() {
-        finish(tree.inode(id), &host_path(to, &path), options)?;
+        finish(&tree.inode(id), &host_path(to, &path), options)?;
     }
     Ok(done)
 }

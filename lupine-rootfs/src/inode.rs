@@ -81,6 +81,14 @@ impl Kind {
         }
     }
 
+    /// The content of a regular file, `None` for other kinds.
+    pub(crate) fn into_content(self) -> Option<Content> {
+        match self {
+            Self::Regular(content) => Some(content),
+            _ => None,
+        }
+    }
+
     /// The file type bits of `st_mode` (`S_IFMT`).
     pub fn type_bits(&self) -> u16 {
         match self {

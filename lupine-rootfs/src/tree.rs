@@ -14,12 +14,13 @@
 //! brought, wherever in its own layer the marker stands.
 //!
 //! ```
-//! use lupine_rootfs::{FileTree, TreePath};
+//! use lupine_rootfs::{FileTree, Metadata, TreePath};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let mut tree = FileTree::new();
 //! let program = tree.add_file("usr/bin/server", *b"#!/bin/sh\n", 0o755)?;
-//! tree.metadata_mut(program).uid = 33;
+//! let metadata = tree.inode(program).metadata;
+//! tree.set_metadata(program, Metadata { uid: 33, ..metadata });
 //! tree.hard_link(&TreePath::new("usr/bin/daemon")?, program)?;
 //! tree.add_symlink("bin", "usr/bin")?;
 //! // As a process inside would open it, by way of the link.
@@ -32,19 +33,29 @@
 //! ```
 
 use std::fmt;
+use std::sync::Arc;
 
-use thiserror::Error;
-
-use crate::content::{Content, ContentSink, ContentSource, DeliverError, Request, SourceId};
-use crate::inode::{Inode, Kind, Metadata};
+use crate::content::{Content, ContentSource, SourceId};
+use crate::inode::{Inode, Kind, Metadata, Xattrs};
 use crate::path::{MAX_DEPTH, PathError, TreePath};
 
+mod classes;
+mod deliver;
 mod entries;
+mod error;
+mod inodes;
 mod layers;
+mod resolve;
+mod slab;
+#[cfg(test)]
+mod tests;
 mod walk;
 
 use entries::{Entries, Entry};
+use inodes::{Directory, Inodes};
 
+pub use error::{ReadError, TreeError};
+pub(crate) use walk::ByDirectory;
 pub use walk::Walk;
 
 /// Number of an inode within its tree.
@@ -58,121 +69,9 @@ impl InodeId {
     }
 }
 
-/// The last inode reached on a path, and the names left over.
-type Reached = (InodeId, Vec<Box<[u8]>>);
-
-/// A directory and a name in it.
-type Place = (InodeId, Box<[u8]>);
-
-/// An inode in its slot.
-#[derive(Debug)]
-struct Slot {
-    inode: Inode,
-    /// Names that stand for it; a directory has one (the root: one, too).
-    links: u32,
-    /// Of a directory; boxed, because most files are none.
-    directory: Option<Box<Directory>>,
-}
-
-#[derive(Debug, Default)]
-struct Directory {
-    entries: Entries,
-    parent: Option<InodeId>,
-    /// Distance from the root.
-    depth: u32,
-    /// The layer in which nothing of earlier layers is left here or below.
-    opaque_in: Option<u32>,
-}
-
-/// Why a tree cannot be changed as asked.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum TreeError {
-    /// The path names no place in a tree.
-    #[error(transparent)]
-    Path(#[from] PathError),
-    /// A parent component is a file of another kind.
-    #[error("`{at}` in path `{path}` is a {found}, not a directory")]
-    NotADirectory {
-        /// The path asked for.
-        path: TreePath,
-        /// The component that is no directory.
-        at: TreePath,
-        /// What it is.
-        found: &'static str,
-    },
-    /// Too many symbolic links on the way.
-    #[error("more than {limit} symbolic links on the way to `{path}`: they form a loop")]
-    SymlinkLoop {
-        /// The path asked for.
-        path: TreePath,
-        /// How many are followed.
-        limit: u32,
-    },
-    /// Nothing has this name.
-    #[error("`{path}` does not exist")]
-    NotFound {
-        /// The path asked for.
-        path: TreePath,
-    },
-    /// Directories have one name.
-    #[error("`{path}` cannot be a hard link to the directory `{target}`")]
-    LinkToDirectory {
-        /// The name to be made.
-        path: TreePath,
-        /// The directory.
-        target: TreePath,
-    },
-    /// The root is a directory and stays.
-    #[error("the root can be neither removed nor replaced by a {kind}")]
-    Root {
-        /// What was to replace it.
-        kind: &'static str,
-    },
-    /// More inodes than a tree numbers (2^32 - 1).
-    #[error("too many files for one tree")]
-    TooManyFiles,
-}
-
-/// Why contents of a tree cannot be read.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum ReadError {
-    /// Larger than the caller allows.
-    #[error("file of {len} bytes is larger than the {limit} bytes allowed")]
-    TooLarge {
-        /// Length in bytes.
-        len: u64,
-        /// The limit in bytes.
-        limit: u64,
-    },
-    /// The content did not arrive.
-    #[error(transparent)]
-    Deliver(#[from] DeliverError),
-    /// The inode is no regular file.
-    #[error("a {found} has no content to read")]
-    NotAFile {
-        /// What it is.
-        found: &'static str,
-    },
-    /// The source delivered less than it had promised.
-    #[error("{arrived} of {expected} bytes of data arrived: the source changed or is damaged")]
-    Incomplete {
-        /// Bytes that arrived.
-        arrived: u64,
-        /// Bytes of data the content has.
-        expected: u64,
-    },
-}
-
-/// Symbolic links followed on one path, as in the kernel (`MAXSYMLINKS`).
-const MAX_SYMLINKS: u32 = 40;
-
 /// A file tree: see the [module documentation](self).
 pub struct FileTree {
-    slots: Vec<Option<Slot>>,
-    /// Free slots, reused so that memory follows the tree and not its history.
-    free: Vec<u32>,
+    inodes: Inodes,
     sources: Vec<Box<dyn ContentSource>>,
     layer: u32,
 }
@@ -199,14 +98,12 @@ impl FileTree {
 
     /// A tree of one empty root directory, `0755`, owned by root, as of 1970.
     pub fn new() -> Self {
-        let root = Slot {
-            inode: Inode::new(Kind::Directory, Metadata::with_mode(0o755)),
-            links: 1,
-            directory: Some(Box::default()),
-        };
+        let root = Inode::new(Kind::Directory, Metadata::with_mode(0o755));
+        let mut inodes = Inodes::default();
+        // The first one gets the number of the root.
+        inodes.insert(root, Directory::default());
         Self {
-            slots: vec![Some(root)],
-            free: Vec::new(),
+            inodes,
             sources: Vec::new(),
             layer: 0,
         }
@@ -214,7 +111,7 @@ impl FileTree {
 
     /// Number of inodes, the root included.
     pub fn len(&self) -> usize {
-        self.slots.len() - self.free.len()
+        self.inodes.len()
     }
 
     /// Whether there is nothing but the root.
@@ -224,32 +121,55 @@ impl FileTree {
 
     /// One more than the largest [`InodeId::index`]: the length of a table over all inodes.
     pub fn inode_bound(&self) -> usize {
-        self.slots.len()
+        self.inodes.bound()
     }
 
-    /// The inode of this number. Numbers of removed files are used again.
+    /// The inode of this number, a value of its own: a change of it is none of the tree. Numbers of
+    /// removed files are used again.
     ///
     /// # Panics
     /// When `id` comes from another tree or its file was removed.
-    pub fn inode(&self, id: InodeId) -> &Inode {
-        &self.slot(id).inode
+    pub fn inode(&self, id: InodeId) -> Inode {
+        self.inodes.get(id)
     }
 
-    /// Owner, permissions and time of an inode, to be edited.
+    /// Whether an inode is a directory.
     ///
     /// # Panics
     /// As [`inode`](Self::inode).
-    pub fn metadata_mut(&mut self, id: InodeId) -> &mut Metadata {
-        &mut self.slot_mut(id).inode.metadata
+    pub fn is_directory(&self, id: InodeId) -> bool {
+        self.inodes.is_directory(id)
+    }
+
+    /// The file type bits of an inode's `st_mode` (`S_IFMT`).
+    pub(crate) fn type_bits(&self, id: InodeId) -> u16 {
+        self.inodes.type_bits(id)
+    }
+
+    /// The content of a regular file, `None` for other kinds.
+    ///
+    /// # Panics
+    /// As [`inode`](Self::inode).
+    pub fn content(&self, id: InodeId) -> Option<Content> {
+        self.inodes.content(id)
+    }
+
+    /// Replaces owner, permissions and time of an inode.
+    ///
+    /// # Panics
+    /// As [`inode`](Self::inode).
+    pub fn set_metadata(&mut self, id: InodeId, metadata: Metadata) {
+        let inode = self.inodes.get(id);
+        self.inodes.replace(id, Inode { metadata, ..inode });
     }
 
     /// Replaces the extended attributes of an inode.
     ///
     /// # Panics
     /// As [`inode`](Self::inode).
-    pub fn set_xattrs(&mut self, id: InodeId, xattrs: crate::Xattrs) {
-        let inode = &mut self.slot_mut(id).inode;
-        inode.xattrs = (!xattrs.is_empty()).then(|| std::sync::Arc::new(xattrs));
+    pub fn set_xattrs(&mut self, id: InodeId, xattrs: Xattrs) {
+        let inode = self.inodes.get(id).with_xattrs(xattrs);
+        self.inodes.replace(id, inode);
     }
 
     /// Replaces the content of a regular file under all its names.
@@ -260,15 +180,15 @@ impl FileTree {
     /// # Panics
     /// As [`inode`](Self::inode).
     pub fn set_content(&mut self, id: InodeId, content: Content) -> Result<(), ReadError> {
-        match &mut self.slot_mut(id).inode.kind {
-            Kind::Regular(old) => {
-                *old = content;
-                Ok(())
-            }
-            other => Err(ReadError::NotAFile {
-                found: other.noun(),
-            }),
+        let mut inode = self.inodes.get(id);
+        if inode.content().is_none() {
+            return Err(ReadError::NotAFile {
+                found: inode.kind.noun(),
+            });
         }
+        inode.kind = Kind::Regular(content);
+        self.inodes.replace(id, inode);
+        Ok(())
     }
 
     /// Number of names that stand for an inode; for a directory 1.
@@ -276,7 +196,7 @@ impl FileTree {
     /// # Panics
     /// As [`inode`](Self::inode).
     pub fn link_count(&self, id: InodeId) -> u32 {
-        self.slot(id).links
+        self.inodes.links(id)
     }
 
     /// The entries of a directory in the order of their name bytes; none for other kinds.
@@ -287,9 +207,9 @@ impl FileTree {
         &self,
         directory: InodeId,
     ) -> impl DoubleEndedIterator<Item = (&[u8], InodeId)> + '_ {
-        self.slot(directory)
-            .directory
-            .iter()
+        self.inodes
+            .directory(directory)
+            .into_iter()
             .flat_map(|directory| directory.entries.iter())
             .map(|(name, entry)| (name, entry.inode))
     }
@@ -299,9 +219,8 @@ impl FileTree {
     /// # Panics
     /// As [`inode`](Self::inode).
     pub fn child_count(&self, directory: InodeId) -> usize {
-        self.slot(directory)
-            .directory
-            .as_ref()
+        self.inodes
+            .directory(directory)
             .map_or(0, |directory| directory.entries.len())
     }
 
@@ -310,34 +229,13 @@ impl FileTree {
     /// # Panics
     /// As [`inode`](Self::inode).
     pub fn child(&self, directory: InodeId, name: &[u8]) -> Option<InodeId> {
-        Some(
-            self.slot(directory)
-                .directory
-                .as_ref()?
-                .entries
-                .get(name)?
-                .inode,
-        )
+        let entries = &self.inodes.directory(directory)?.entries;
+        Some(entries.get(name)?.inode)
     }
 
-    /// The inode at `path`, no symbolic link followed.
-    pub fn lookup(&self, path: &TreePath) -> Option<InodeId> {
-        path.components()
-            .try_fold(Self::ROOT, |inode, name| self.child(inode, name))
-    }
-
-    /// The inode at `path` as a process inside the image would open it: all symbolic links
-    /// followed, the last component's too.
-    ///
-    /// # Errors
-    /// [`TreeError::NotFound`], [`TreeError::NotADirectory`], [`TreeError::SymlinkLoop`].
-    pub fn resolve(&self, path: &TreePath) -> Result<InodeId, TreeError> {
-        let (directory, rest) = self.follow(path)?;
-        if rest.is_empty() {
-            Ok(directory)
-        } else {
-            Err(TreeError::NotFound { path: path.clone() })
-        }
+    /// The number that the next source will get.
+    pub(crate) fn next_source(&self) -> SourceId {
+        SourceId(self.sources.len() as u32)
     }
 
     /// Adds a source of contents.
@@ -345,7 +243,7 @@ impl FileTree {
     /// # Panics
     /// Beyond 2^32 sources.
     pub fn add_source(&mut self, source: Box<dyn ContentSource>) -> SourceId {
-        let id = SourceId(self.sources.len() as u32);
+        let id = self.next_source();
         self.sources.push(source);
         id
     }
@@ -363,13 +261,13 @@ impl FileTree {
                     kind: inode.kind.noun(),
                 });
             }
-            self.slot_mut(Self::ROOT).inode = inode;
+            self.inodes.replace(Self::ROOT, inode);
             return Ok(Self::ROOT);
         };
         let layer = self.layer;
         if let Some(old) = self.child(parent, &name) {
-            if inode.kind.is_directory() && self.inode(old).kind.is_directory() {
-                self.slot_mut(old).inode = inode;
+            if inode.kind.is_directory() && self.is_directory(old) {
+                self.inodes.replace(old, inode);
                 let entry = Entry { inode: old, layer };
                 self.entries_mut(parent).insert(&name, entry);
                 return Ok(old);
@@ -389,7 +287,7 @@ impl FileTree {
         name: &[u8],
         inode: Inode,
     ) -> Result<InodeId, TreeError> {
-        check_name(name)?;
+        resolve::check_name(name)?;
         let layer = self.layer;
         self.unlink(directory, name);
         let id = self.allocate(inode, directory)?;
@@ -405,9 +303,9 @@ impl FileTree {
         name: &[u8],
         target: InodeId,
     ) -> Result<(), TreeError> {
-        check_name(name)?;
+        resolve::check_name(name)?;
         let layer = self.layer;
-        self.slot_mut(target).links += 1;
+        self.inodes.set_links(target, self.link_count(target) + 1);
         self.unlink(directory, name);
         self.entries_mut(directory).insert(
             name,
@@ -427,7 +325,7 @@ impl FileTree {
     /// # Panics
     /// As [`inode`](Self::inode).
     pub fn hard_link(&mut self, path: &TreePath, target: InodeId) -> Result<(), TreeError> {
-        if self.inode(target).kind.is_directory() {
+        if self.is_directory(target) {
             let target = self.path_of(target);
             return Err(TreeError::LinkToDirectory {
                 path: path.clone(),
@@ -442,7 +340,7 @@ impl FileTree {
         let layer = self.layer;
         if self.child(parent, &name) != Some(target) {
             // Counted first, so that removing the last other name does not drop the inode.
-            self.slot_mut(target).links += 1;
+            self.inodes.set_links(target, self.link_count(target) + 1);
             self.unlink(parent, &name);
         }
         self.entries_mut(parent).insert(
@@ -475,7 +373,7 @@ impl FileTree {
     pub fn add_file(
         &mut self,
         path: impl AsRef<[u8]>,
-        bytes: impl Into<std::sync::Arc<[u8]>>,
+        bytes: impl Into<Arc<[u8]>>,
         mode: u16,
     ) -> Result<InodeId, TreeError> {
         let kind = Kind::Regular(Content::inline(bytes));
@@ -513,250 +411,45 @@ impl FileTree {
         })
     }
 
-    /// Has the sources deliver the contents of `inodes` (regular files; others are skipped) into
-    /// `sink`; one pass over each source. Contents in memory are delivered, too.
-    ///
-    /// # Errors
-    /// [`DeliverError`] of the first source or sink that fails.
-    ///
-    /// # Panics
-    /// As [`inode`](Self::inode).
-    pub fn deliver(
-        &self,
-        inodes: impl IntoIterator<Item = InodeId>,
-        sink: &dyn ContentSink,
-    ) -> Result<(), DeliverError> {
-        let mut wanted: Vec<Vec<(u64, InodeId)>> = vec![Vec::new(); self.sources.len()];
-        for id in inodes {
-            let Some(content) = self.inode(id).content() else {
-                continue;
-            };
-            if let Some((source, index)) = content.source() {
-                wanted[source.0 as usize].push((index, id));
-            } else if let crate::content::Data::Inline(bytes) = &content.data {
-                if sink.cancelled() {
-                    return Err(DeliverError::Cancelled);
-                }
-                sink.write(id, 0, &bytes.0).map_err(DeliverError::Sink)?;
-            }
-        }
-        for (source, wanted) in self.sources.iter().zip(&mut wanted) {
-            if !wanted.is_empty() {
-                wanted.sort_unstable();
-                wanted.dedup();
-                source.deliver(&Request::new(wanted, sink))?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The path of a directory.
-    fn path_of(&self, directory: InodeId) -> TreePath {
-        let mut names: Vec<&[u8]> = Vec::new();
-        let mut at = directory;
-        while let Some(parent) = self
-            .slot(at)
-            .directory
-            .as_ref()
-            .and_then(|found| found.parent)
-        {
-            if let Some((name, _)) = self.children(parent).find(|&(_, child)| child == at) {
-                names.push(name);
-            }
-            at = parent;
-        }
-        names
-            .iter()
-            .rev()
-            .fold(TreePath::root(), |path, name| path.child(name))
-    }
-
-    /// Follows `path`, links included, as far as it exists; gives the last inode reached and the
-    /// names left over.
-    fn follow(&self, path: &TreePath) -> Result<Reached, TreeError> {
-        // Names still to be walked, the next one last.
-        let mut todo: Vec<Box<[u8]>> = path.components().rev().map(Box::from).collect();
-        let mut at = Self::ROOT;
-        let mut followed = 0;
-        while let Some(name) = todo.last() {
-            if &**name == b".." {
-                at = self.parent(at);
-                todo.pop();
-                continue;
-            }
-            self.require_directory(at, path, path)?;
-            let Some(child) = self.child(at, name) else {
-                break;
-            };
-            todo.pop();
-            let Kind::Symlink(target) = &self.inode(child).kind else {
-                at = child;
-                continue;
-            };
-            followed += 1;
-            if followed > MAX_SYMLINKS {
-                return Err(TreeError::SymlinkLoop {
-                    path: path.clone(),
-                    limit: MAX_SYMLINKS,
-                });
-            }
-            if target.first() == Some(&b'/') {
-                at = Self::ROOT;
-            }
-            let names = target.split(|&byte| byte == b'/').rev();
-            todo.extend(
-                names
-                    .filter(|name| !matches!(*name, b"" | b"."))
-                    .map(Box::from),
-            );
-        }
-        todo.reverse();
-        Ok((at, todo))
-    }
-
-    /// The directory that holds a directory; the root holds itself.
-    pub(crate) fn parent(&self, directory: InodeId) -> InodeId {
-        self.slot(directory)
-            .directory
-            .as_ref()
-            .and_then(|found| found.parent)
-            .unwrap_or(Self::ROOT)
-    }
-
-    /// The directory and name `path` stands for, missing parents made; `None` for the root.
-    fn place(&mut self, path: &TreePath) -> Result<Option<Place>, TreeError> {
-        let Some((parent, name)) = path.split_last() else {
-            return Ok(None);
-        };
-        let (mut at, missing) = self.follow(&parent)?;
-        self.require_directory(at, path, &parent)?;
-        for name in missing {
-            if &*name == b".." {
-                // A dangling link climbed back out of what it named.
-                at = self.parent(at);
-                continue;
-            }
-            check_name(&name)?;
-            at = match self.child(at, &name) {
-                Some(existing) => existing,
-                None => {
-                    let inode = Inode::new(Kind::Directory, Metadata::with_mode(0o755));
-                    let made = self.allocate(inode, at)?;
-                    let layer = self.layer;
-                    self.entries_mut(at)
-                        .insert(&name, Entry { inode: made, layer });
-                    made
-                }
-            };
-            self.require_directory(at, path, &parent)?;
-        }
-        Ok(Some((at, name.into())))
-    }
-
-    fn require_directory(
-        &self,
-        inode: InodeId,
-        path: &TreePath,
-        at: &TreePath,
-    ) -> Result<(), TreeError> {
-        let kind = &self.inode(inode).kind;
-        if kind.is_directory() {
-            return Ok(());
-        }
-        Err(TreeError::NotADirectory {
-            path: path.clone(),
-            at: at.clone(),
-            found: kind.noun(),
-        })
-    }
-
-    /// The directory and name of an existing entry; `None` where nothing is.
-    fn existing(&self, path: &TreePath) -> Result<Option<Place>, TreeError> {
-        let Some((parent, name)) = path.split_last() else {
-            return Err(TreeError::Root { kind: "whiteout" });
-        };
-        match self.follow(&parent) {
-            Ok((directory, missing)) if missing.is_empty() => Ok(self
-                .child(directory, name)
-                .map(|_| (directory, name.into()))),
-            Ok(_) | Err(TreeError::NotADirectory { .. }) => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Removes a name, and the inodes that no name stands for any more. Iterative.
+    /// Removes a name, and what no name stands for any more.
     fn unlink(&mut self, directory: InodeId, name: &[u8]) -> bool {
         let Some(entry) = self.entries_mut(directory).remove(name) else {
             return false;
         };
-        let mut open = vec![entry.inode];
-        while let Some(id) = open.pop() {
-            let slot = self.slot_mut(id);
-            slot.links -= 1;
-            if slot.links == 0 {
-                if let Some(directory) = slot.directory.take() {
-                    open.extend(directory.entries.iter().map(|(_, entry)| entry.inode));
-                }
-                self.slots[id.index()] = None;
-                self.free.push(id.0);
-            }
-        }
+        self.forget(entry.inode);
         true
     }
 
+    /// Takes a name from an inode; removes the inodes that no name stands for any more. Iterative.
+    fn forget(&mut self, id: InodeId) {
+        let mut open = vec![id];
+        while let Some(id) = open.pop() {
+            match self.link_count(id) {
+                0 | 1 => {
+                    let directory = self.inodes.remove(id).unwrap_or_default();
+                    open.extend(directory.entries.iter().map(|(_, entry)| entry.inode));
+                }
+                links => self.inodes.set_links(id, links - 1),
+            }
+        }
+    }
+
     fn allocate(&mut self, inode: Inode, parent: InodeId) -> Result<InodeId, TreeError> {
-        let mut directory = None;
+        let mut directory = Directory::default();
         if inode.kind.is_directory() {
-            let depth = 1 + self
-                .slot(parent)
-                .directory
-                .as_ref()
-                .map_or(0, |found| found.depth);
+            let above = self.inodes.directory(parent);
+            let depth = 1 + above.map_or(0, |found| found.depth);
             if depth as usize > MAX_DEPTH {
                 return Err(PathError::TooDeep {
                     depth: depth as usize,
                 }
                 .into());
             }
-            let parent = Some(parent);
-            directory = Some(Box::new(Directory {
-                parent,
-                depth,
-                ..Directory::default()
-            }));
+            directory.parent = Some(parent);
+            directory.depth = depth;
         }
-        let slot = Some(Slot {
-            inode,
-            links: 1,
-            directory,
-        });
-        if let Some(free) = self.free.pop() {
-            self.slots[free as usize] = slot;
-            return Ok(InodeId(free));
-        }
-        let id = u32::try_from(self.slots.len()).map_err(|_| TreeError::TooManyFiles)?;
-        self.slots.push(slot);
-        Ok(InodeId(id))
-    }
-
-    #[allow(
-        clippy::expect_used,
-        reason = "an id of another tree is the caller's error, documented as a panic"
-    )]
-    fn slot(&self, id: InodeId) -> &Slot {
-        self.slots[id.index()]
-            .as_ref()
-            .expect("the inode was removed from its tree")
-    }
-
-    #[allow(
-        clippy::expect_used,
-        reason = "an id of another tree is the caller's error, documented as a panic"
-    )]
-    fn slot_mut(&mut self, id: InodeId) -> &mut Slot {
-        self.slots[id.index()]
-            .as_mut()
-            .expect("the inode was removed from its tree")
+        let id = self.inodes.insert(inode, directory);
+        id.ok_or(TreeError::TooManyFiles)
     }
 
     /// The entries of what is known to be a directory.
@@ -765,22 +458,7 @@ impl FileTree {
         reason = "callers have seen that the inode is a directory"
     )]
     fn entries_mut(&mut self, id: InodeId) -> &mut Entries {
-        &mut self
-            .slot_mut(id)
-            .directory
-            .as_mut()
-            .expect("a directory has entries")
-            .entries
+        let directory = self.inodes.directory_mut(id);
+        &mut directory.expect("a directory has entries").entries
     }
-}
-
-/// Whether a name is one component.
-fn check_name(name: &[u8]) -> Result<(), PathError> {
-    let path = TreePath::new(name)?;
-    if path.as_bytes() == name && !name.contains(&b'/') && !name.is_empty() {
-        return Ok(());
-    }
-    Err(PathError::NotAName {
-        name: name.to_vec(),
-    })
 }

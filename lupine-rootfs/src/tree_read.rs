@@ -33,9 +33,8 @@ impl FileTree {
         let mut files = HashMap::new();
         let mut total = 0_u64;
         for &id in ids {
-            let inode = self.inode(id);
-            let content = inode.content().ok_or(ReadError::NotAFile {
-                found: inode.kind.noun(),
+            let content = self.content(id).ok_or_else(|| ReadError::NotAFile {
+                found: self.inode(id).kind.noun(),
             })?;
             let len = content.len();
             total = total.saturating_add(len);
@@ -53,10 +52,8 @@ impl FileTree {
         let mut contents = Vec::with_capacity(ids.len());
         for id in ids {
             let (bytes, arrived) = &files[id];
-            let expected = self
-                .inode(*id)
-                .content()
-                .map_or(0, crate::Content::data_len);
+            let content = self.content(*id);
+            let expected = content.map_or(0, |content| content.data_len());
             if *arrived != expected {
                 return Err(ReadError::Incomplete {
                     arrived: *arrived,

@@ -123,7 +123,7 @@ fn account_file(tree: &FileTree, path: &'static str) -> Result<Vec<u8>, ProcessE
         .ok()
         .and_then(|at| tree.resolve(&at).ok());
     match found {
-        Some(inode) if tree.inode(inode).content().is_some() => tree
+        Some(inode) if tree.content(inode).is_some() => tree
             .read_file(inode, MAX_ACCOUNTS)
             .map_err(|source| ProcessError::Read { path, source }),
         _ => Ok(Vec::new()),

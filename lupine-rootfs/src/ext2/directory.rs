@@ -4,7 +4,6 @@
 //! record of a block is as long as the rest of it. The first two are `.` and `..`.
 
 use super::bytes::{put_u16, put_u32};
-use crate::inode::Kind;
 
 /// A name with what its record holds.
 #[derive(Debug, Clone, Copy)]
@@ -17,16 +16,17 @@ pub(crate) struct Record<'a> {
 /// `file_type` of a directory's record.
 pub(crate) const TYPE_DIRECTORY: u8 = 2;
 
-/// The `file_type` of a kind.
-pub(crate) fn file_type(kind: &Kind) -> u8 {
-    match kind {
-        Kind::Regular(_) => 1,
-        Kind::Directory => TYPE_DIRECTORY,
-        Kind::CharDevice { .. } => 3,
-        Kind::BlockDevice { .. } => 4,
-        Kind::Fifo => 5,
-        Kind::Socket => 6,
-        Kind::Symlink(_) => 7,
+/// The `file_type` of the file type bits of `st_mode`.
+pub(crate) fn file_type(type_bits: u16) -> u8 {
+    match type_bits {
+        0o100_000 => 1,
+        0o040_000 => TYPE_DIRECTORY,
+        0o020_000 => 3,
+        0o060_000 => 4,
+        0o010_000 => 5,
+        0o140_000 => 6,
+        0o120_000 => 7,
+        _ => 0,
     }
 }
 

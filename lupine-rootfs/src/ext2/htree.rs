@@ -92,33 +92,57 @@ fn transform(state: &mut [u32; 4], input: [u32; 8]) {
     }
 }
 
-/// A name with its hash; sorts as leaves are filled.
+/// A name with its hash, and what it names.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Hashed<'a> {
-    hash: u32,
+pub(crate) struct Hashed<'a, T> {
+    pub(crate) hash: u32,
     minor: u32,
-    pub(crate) record: Record<'a>,
+    pub(crate) name: &'a [u8],
+    pub(crate) child: T,
 }
 
-/// Hashes and sorts the names of a directory.
-pub(crate) fn sort<'a>(
-    records: impl Iterator<Item = Record<'a>>,
+/// Names that are sorted at a time, more or less: they take 2 MiB.
+const BATCH: usize = 1 << 16;
+
+/// The names of a directory, about `count` of them, in the order in which leaves are filled. Those
+/// of a large directory are gone through several times, each time for a range of hashes: so memory
+/// is a byte for each name and that of a batch.
+pub(crate) fn in_hash_order<'a, T, I: Iterator<Item = (&'a [u8], T)>>(
+    names: impl Fn() -> I,
+    count: usize,
     seed: [u32; 4],
-) -> Vec<Hashed<'a>> {
-    let mut hashed: Vec<Hashed<'_>> = records
-        .map(|record| {
-            let (hash, minor) = half_md4(record.name, seed, NameBytes::Signed);
-            Hashed {
-                hash,
-                minor,
-                record,
-            }
-        })
-        .collect();
-    hashed.sort_unstable_by(|a, b| {
-        (a.hash, a.minor, a.record.name).cmp(&(b.hash, b.minor, b.record.name))
-    });
-    hashed
+) -> impl Iterator<Item = Hashed<'a, T>> {
+    let hash = move |name| half_md4(name, seed, NameBytes::Signed);
+    // At most as many as a byte can number.
+    let ranges = count.div_ceil(BATCH).clamp(1, 256);
+    let range = |name| ((u64::from(hash(name).0) * ranges as u64) >> 32) as u8;
+    let mut ranges_of: Vec<u8> = Vec::new();
+    if ranges > 1 {
+        ranges_of.reserve_exact(count);
+        ranges_of.extend(names().map(|(name, _)| range(name)));
+    }
+    (0..ranges).flat_map(move |wanted| {
+        let inside = |at: usize| {
+            ranges_of
+                .get(at)
+                .is_none_or(|&at| usize::from(at) == wanted)
+        };
+        let mut batch: Vec<Hashed<'_, T>> = names()
+            .enumerate()
+            .filter(|&(at, _)| inside(at))
+            .map(|(_, (name, child))| {
+                let (hash, minor) = hash(name);
+                Hashed {
+                    hash,
+                    minor,
+                    name,
+                    child,
+                }
+            })
+            .collect();
+        batch.sort_unstable_by(|a, b| (a.hash, a.minor, a.name).cmp(&(b.hash, b.minor, b.name)));
+        batch
+    })
 }
 
 /// How an indexed directory is cut into blocks.
@@ -141,10 +165,10 @@ fn node_limit(block: usize) -> u64 {
 
 impl IndexShape {
     /// The shape for names in hash order; `None` when two levels do not hold them.
-    pub(crate) fn new(block: usize, names: &[Hashed<'_>]) -> Option<Self> {
+    pub(crate) fn new<'a>(block: usize, names: impl Iterator<Item = &'a [u8]>) -> Option<Self> {
         let mut packer = Packer::new(block, 0);
         for name in names {
-            packer.push(name.record.name);
+            packer.push(name);
         }
         let leaves = packer.blocks();
         if leaves <= root_limit(block) {
@@ -161,11 +185,11 @@ impl IndexShape {
 }
 
 /// Writes an indexed directory: leaves as they fill, then nodes and root.
-pub(crate) fn write_indexed<E>(
+pub(crate) fn write_indexed<'a, E>(
     block: usize,
     (own, parent): (u32, u32),
     shape: IndexShape,
-    names: &[Hashed<'_>],
+    records: impl Iterator<Item = (u32, Record<'a>)>,
     mut write: impl FnMut(u64, &[u8]) -> Result<(), E>,
 ) -> Result<(), E> {
     let first_leaf = 1 + shape.nodes;
@@ -173,15 +197,15 @@ pub(crate) fn write_indexed<E>(
     let mut open = DirectoryBlock::new(block);
     let mut begins = 0;
     let mut previous = None;
-    for name in names {
-        if !open.fits(name.record.name) {
+    for (hash, record) in records {
+        if !open.fits(record.name) {
             let number = first_leaf + leaves.len() as u64;
             leaves.push((begins, number as u32));
             write(number, &open.finish())?;
-            begins = name.hash | u32::from(previous == Some(name.hash));
+            begins = hash | u32::from(previous == Some(hash));
         }
-        open.push(name.record);
-        previous = Some(name.hash);
+        open.push(record);
+        previous = Some(hash);
     }
     let number = first_leaf + leaves.len() as u64;
     leaves.push((begins, number as u32));
@@ -221,4 +245,25 @@ fn put_pairs(bytes: &mut [u8], at: usize, limit: u64, pairs: &[(u32, u32)]) {
     }
     put_u16(bytes, at, limit as u16);
     put_u16(bytes, at + 2, pairs.len() as u16);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_many_batches_come_in_the_order_of_their_hashes() {
+        let names: Vec<String> = (0..3 * BATCH).map(|number| format!("{number}")).collect();
+        let children = || names.iter().map(|name| (name.as_bytes(), name.len()));
+        let seed = [1, 2, 3, 4];
+        let mut wanted: Vec<((u32, u32), &[u8])> = children()
+            .map(|(name, _)| (half_md4(name, seed, NameBytes::Signed), name))
+            .collect();
+        wanted.sort_unstable();
+        let found: Vec<((u32, u32), &[u8])> = in_hash_order(children, names.len(), seed)
+            .inspect(|hashed| assert_eq!(hashed.child, hashed.name.len()))
+            .map(|hashed| ((hashed.hash, hashed.minor), hashed.name))
+            .collect();
+        assert!(found == wanted);
+    }
 }

@@ -123,7 +123,7 @@ where
             let at = path.child(&entry.name);
             match seen.entry(entry.inode) {
                 hash_map::Entry::Occupied(known) => {
-                    if tree.inode(*known.get()).kind.is_directory() {
+                    if tree.is_directory(*known.get()) {
                         let inode = entry.inode;
                         return Err(ImageTreeError::DirectoryTwice { inode, path: at });
                     }

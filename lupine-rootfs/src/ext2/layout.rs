@@ -1,7 +1,7 @@
 //! Where everything goes, decided from metadata alone.
 //!
-//! Inodes are numbered, and data is placed, in one order: a directory, then its files, then its
-//! subdirectories one after the other, each with all below it. So the files of a directory stand
+//! Inodes are numbered (see [`numbering`](super::numbering)), and data is placed, in one order: a
+//! directory, then its files, then its subdirectories one after the other, each with all below it. So the files of a directory stand
 //! behind it, and files that are read together stand together.
 
 use std::collections::HashMap;
@@ -13,9 +13,10 @@ use super::disk_inode::{SIZE as INODE_SIZE, encode_device, encode_time};
 use super::error::{Diagnostic, Diagnostics, WriteError};
 use super::geometry::{DoesNotFit, FIRST_INODE, Geometry};
 use super::htree::{self, IndexShape};
+use super::numbering::{InOrder, Numbering};
 use super::options::{BlockSize, Options, Size};
+use super::places::Places;
 use super::xattr;
-use crate::content::Content;
 use crate::inode::{Kind, Xattrs};
 use crate::path::TreePath;
 use crate::tree::{FileTree, InodeId};
@@ -43,24 +44,15 @@ pub(crate) struct XattrBlock {
 /// The layout of an image.
 #[derive(Debug)]
 pub(crate) struct Layout<'t> {
-    pub(crate) tree: &'t FileTree,
-    pub(crate) geometry: Geometry,
-    pub(crate) shape: Shape,
+    pub(crate) places: Places<'t>,
     hash_seed: [u32; 4],
-    /// Files by inode number; `None` for the reserved ones and a `lost+found` the tree has not.
-    pub(crate) files: Vec<Option<InodeId>>,
-    /// Inode numbers by [`InodeId::index`].
-    numbers: Vec<u32>,
-    /// First places by [`InodeId::index`].
-    starts: Vec<u32>,
+    pub(crate) numbering: Numbering,
     /// Place of the block of a `lost+found` that the tree has not.
     pub(crate) lost_and_found: Option<u64>,
-    /// Maps of files with holes.
-    sparse: HashMap<InodeId, FileMap>,
     /// Shapes of indexed directories.
     pub(crate) indexed: HashMap<InodeId, IndexShape>,
-    /// Places of attribute blocks.
-    pub(crate) xattrs: HashMap<InodeId, u64>,
+    /// Positions of files' attribute blocks in the list of them, from 1, by [`InodeId::index`].
+    xattrs: Vec<u32>,
     pub(crate) xattr_blocks: Vec<XattrBlock>,
     /// Places taken, from 0.
     pub(crate) used: u64,
@@ -71,103 +63,86 @@ impl<'t> Layout<'t> {
     /// Lays out `tree`.
     pub(crate) fn new(tree: &'t FileTree, options: &Options) -> Result<Self, WriteError> {
         let mut diagnostics = Diagnostics::default();
-        let (files, numbers) = number(tree)?;
+        let numbering = Numbering::new(tree)?;
         let demands = Demands::of(tree, &mut diagnostics)?;
-        let block_size = choose(tree, options, &files, &demands)?;
+        let block_size = choose(tree, options, &numbering, &demands)?;
         let shape = Shape::new(u64::from(block_size.bytes()));
         let hash_seed = [0, 4, 8, 12]
             .map(|at| u32::from_le_bytes([0, 1, 2, 3].map(|byte| options.hash_seed[at + byte])));
         let mut layout = Self {
-            tree,
-            // Replaced when the number of blocks is known.
-            geometry: geometry(block_size, 1, 1, options)?,
-            shape,
+            // The geometry is replaced when the number of blocks is known.
+            places: Places::new(tree, geometry(block_size, 1, 1, options)?, shape),
             hash_seed,
-            files,
-            numbers,
-            starts: vec![0; tree.inode_bound()],
+            numbering,
             lost_and_found: None,
-            sparse: HashMap::new(),
             indexed: HashMap::new(),
-            xattrs: HashMap::new(),
+            xattrs: vec![0; tree.inode_bound()],
             xattr_blocks: Vec::new(),
             used: 0,
             diagnostics,
         };
         layout.place()?;
-        let inodes = layout.files.len() as u64 - 1;
-        layout.geometry = geometry(block_size, layout.used, inodes, options)?;
+        let inodes = u64::from(layout.numbering.bound()) - 1;
+        layout.places.geometry = geometry(block_size, layout.used, inodes, options)?;
         Ok(layout)
     }
 
     /// The inode number of a file.
     pub(crate) fn number(&self, id: InodeId) -> u32 {
-        self.numbers[id.index()]
+        self.numbering.number(id)
     }
 
-    /// The first place of a file's blocks.
-    pub(crate) fn start(&self, id: InodeId) -> u64 {
-        u64::from(self.starts[id.index()])
-    }
-
-    /// Bytes of a block.
-    pub(crate) fn block(&self) -> usize {
-        self.shape.block as usize
-    }
-
-    /// The block map of a regular file.
-    pub(crate) fn content_map(&self, id: InodeId, content: &Content) -> FileMap {
-        match self.sparse.get(&id) {
-            Some(map) => map.clone(),
-            None => FileMap::of_content(self.shape, content),
-        }
-    }
-
-    /// Gives the map of a regular file to `with`, without copying large ones.
-    pub(crate) fn with_content_map<T>(
-        &self,
-        id: InodeId,
-        content: &Content,
-        with: impl FnOnce(&FileMap) -> T,
-    ) -> T {
-        match self.sparse.get(&id) {
-            Some(map) => with(map),
-            None => with(&FileMap::of_content(self.shape, content)),
-        }
+    /// The place of a file's attribute block.
+    pub(crate) fn xattr_place(&self, id: InodeId) -> Option<u64> {
+        let block = self.xattrs[id.index()].checked_sub(1)?;
+        Some(self.xattr_blocks[block as usize].place)
     }
 
     /// Blocks of data of a directory.
     pub(crate) fn directory_blocks(&self, id: InodeId) -> u64 {
         match self.indexed.get(&id) {
             Some(shape) => shape.blocks(),
-            None => linear_blocks(self.tree, id, self.block()),
+            None => linear_blocks(self.places.tree, id, self.places.block()),
+        }
+    }
+
+    /// The names of a directory in their order, and what they name; `None` is a `lost+found` that
+    /// the tree has not.
+    fn names(
+        &self,
+        id: InodeId,
+    ) -> impl Iterator<Item = (&'t [u8], Option<InodeId>)> + use<'_, 't> {
+        let missing = id == FileTree::ROOT && !self.numbering.has_lost_and_found();
+        let children = self.places.tree.children(id);
+        missing
+            .then_some((LOST_AND_FOUND, None))
+            .into_iter()
+            .chain(children.map(|(name, child)| (name, Some(child))))
+    }
+
+    fn record(&self, name: &'t [u8], child: Option<InodeId>) -> Record<'t> {
+        Record {
+            name,
+            inode: child.map_or(FIRST_INODE, |child| self.number(child)),
+            file_type: child.map_or(TYPE_DIRECTORY, |child| {
+                file_type(self.places.tree.type_bits(child))
+            }),
         }
     }
 
     /// The records of a directory behind `.` and `..`, by name; with `lost+found` in the root.
     pub(crate) fn records(&self, id: InodeId) -> impl Iterator<Item = Record<'t>> + use<'_, 't> {
-        let own = Record {
-            name: LOST_AND_FOUND,
-            inode: FIRST_INODE,
-            file_type: TYPE_DIRECTORY,
-        };
-        let missing = id == FileTree::ROOT && self.files[FIRST_INODE as usize].is_none();
-        missing
-            .then_some(own)
-            .into_iter()
-            .chain(self.tree.children(id).map(|(name, child)| {
-                let file_type = file_type(&self.tree.inode(child).kind);
-                Record {
-                    name,
-                    inode: self.number(child),
-                    file_type,
-                }
-            }))
+        self.names(id).map(|(name, child)| self.record(name, child))
     }
 
-    /// The records of an indexed directory in the order of their hashes.
-    pub(crate) fn sorted_records(&self, id: InodeId) -> Vec<htree::Hashed<'t>> {
-        htree::sort(self.records(id), self.hash_seed)
+    /// The records of an indexed directory in the order of their hashes, and these.
+    pub(crate) fn sorted_records(
+        &self,
+        id: InodeId,
+    ) -> impl Iterator<Item = (u32, Record<'t>)> + use<'_, 't> {
+        let count = 1 + self.places.tree.child_count(id);
+        htree::in_hash_order(move || self.names(id), count, self.hash_seed)
+            .map(|hashed| (hashed.hash, self.record(hashed.name, hashed.child)))
     }
 
     /// Seed of the directory hash, as the superblock holds it.
@@ -175,52 +150,63 @@ impl<'t> Layout<'t> {
         self.hash_seed
     }
 
-    /// Any path of a file, for messages. Slow.
-    pub(crate) fn path(&self, id: InodeId) -> TreePath {
-        path_of(self.tree, id)
-    }
-
     /// Gives every file its places, in the order of inode numbers.
     fn place(&mut self) -> Result<(), WriteError> {
-        let mut shared: HashMap<&'t Xattrs, usize> = HashMap::new();
-        for number in (ROOT..=ROOT).chain(FIRST_INODE..self.files.len() as u32) {
-            let Some(id) = self.files[number as usize] else {
-                self.lost_and_found = Some(self.used);
-                self.used += 1;
-                continue;
-            };
-            let tree = self.tree;
-            let inode = tree.inode(id);
-            if let Some(xattrs) = &inode.xattrs {
-                self.place_xattrs(id, xattrs, &mut shared);
+        let mut shared = HashMap::new();
+        let mut order = InOrder::new(self.places.tree);
+        while let Some((_, file)) = order.next(&self.numbering) {
+            match file {
+                Some(id) => self.place_file(id, &mut shared)?,
+                None => {
+                    self.lost_and_found = Some(self.used);
+                    self.used += 1;
+                }
             }
-            self.starts[id.index()] = u32::try_from(self.used).map_err(|_| WriteError::TooLarge)?;
-            self.used += match &inode.kind {
-                Kind::Directory => {
-                    if linear_blocks(tree, id, self.block()) > 1 {
-                        match IndexShape::new(self.block(), &self.sorted_records(id)) {
-                            Some(shape) => {
-                                self.indexed.insert(id, shape);
-                            }
-                            None => self.diagnostics.push(|| Diagnostic::NotIndexed {
-                                path: path_of(tree, id),
-                                entries: tree.child_count(id),
-                            }),
+        }
+        Ok(())
+    }
+
+    fn place_file(
+        &mut self,
+        id: InodeId,
+        shared: &mut HashMap<Arc<Xattrs>, u32>,
+    ) -> Result<(), WriteError> {
+        let tree = self.places.tree;
+        let inode = tree.inode(id);
+        if let Some(xattrs) = inode.xattrs {
+            self.place_xattrs(id, xattrs, shared);
+        }
+        let start = u32::try_from(self.used).map_err(|_| WriteError::TooLarge)?;
+        let blocks = match inode.kind {
+            Kind::Directory => {
+                if linear_blocks(tree, id, self.places.block()) > 1 {
+                    let names = self.sorted_records(id).map(|(_, record)| record.name);
+                    match IndexShape::new(self.places.block(), names) {
+                        Some(shape) => {
+                            self.indexed.insert(id, shape);
                         }
+                        None => self.diagnostics.push(|| Diagnostic::NotIndexed {
+                            path: path_of(tree, id),
+                            entries: tree.child_count(id),
+                        }),
                     }
-                    FileMap::dense(self.shape, self.directory_blocks(id)).total()
                 }
-                Kind::Regular(content) => {
-                    let map = FileMap::of_content(self.shape, content);
-                    let total = map.total();
-                    if map.is_sparse() {
-                        self.sparse.insert(id, map);
-                    }
-                    total
+                FileMap::dense(self.places.shape, self.directory_blocks(id)).total()
+            }
+            Kind::Regular(content) => {
+                let map = FileMap::of_content(self.places.shape, &content);
+                let total = map.total();
+                if map.is_sparse() {
+                    self.places.keep_map(id, map);
                 }
-                Kind::Symlink(target) if target.len() > FAST_SYMLINK => 1,
-                _ => 0,
-            };
+                total
+            }
+            Kind::Symlink(target) if target.len() > FAST_SYMLINK => 1,
+            _ => 0,
+        };
+        if blocks > 0 {
+            self.places.set_start(id, start);
+            self.used += blocks;
         }
         Ok(())
     }
@@ -228,28 +214,29 @@ impl<'t> Layout<'t> {
     fn place_xattrs(
         &mut self,
         id: InodeId,
-        xattrs: &'t Arc<Xattrs>,
-        shared: &mut HashMap<&'t Xattrs, usize>,
+        xattrs: Arc<Xattrs>,
+        shared: &mut HashMap<Arc<Xattrs>, u32>,
     ) {
-        if xattr::size(xattrs) == 0 {
+        if xattr::size(&xattrs) == 0 {
             return;
         }
-        if let Some(&block) = shared.get(&**xattrs) {
-            let block = &mut self.xattr_blocks[block];
+        if let Some(&number) = shared.get(&xattrs) {
+            let block = &mut self.xattr_blocks[number as usize - 1];
             if block.references < xattr::MAX_REFERENCES {
                 block.references += 1;
-                self.xattrs.insert(id, block.place);
+                self.xattrs[id.index()] = number;
                 return;
             }
         }
-        shared.insert(xattrs, self.xattr_blocks.len());
-        let place = self.used;
         self.xattr_blocks.push(XattrBlock {
-            place,
-            xattrs: Arc::clone(xattrs),
+            place: self.used,
+            xattrs: Arc::clone(&xattrs),
             references: 1,
         });
-        self.xattrs.insert(id, place);
+        // There are no more of them than inodes, which have 32-bit numbers.
+        let number = self.xattr_blocks.len() as u32;
+        shared.insert(xattrs, number);
+        self.xattrs[id.index()] = number;
         self.used += 1;
     }
 }
@@ -269,43 +256,6 @@ fn geometry(
             _ => WriteError::TooLarge,
         }
     })
-}
-
-/// Inode numbers, and files by number.
-type Numbering = (Vec<Option<InodeId>>, Vec<u32>);
-
-/// Numbers the files: a directory's files, then each subdirectory with all below it.
-fn number(tree: &FileTree) -> Result<Numbering, WriteError> {
-    let mut files = vec![None; FIRST_INODE as usize + 1];
-    let mut numbers = vec![0; tree.inode_bound()];
-    files[ROOT as usize] = Some(FileTree::ROOT);
-    numbers[FileTree::ROOT.index()] = ROOT;
-    if let Some(id) = tree.child(FileTree::ROOT, LOST_AND_FOUND) {
-        let kind = &tree.inode(id).kind;
-        if !kind.is_directory() {
-            return Err(WriteError::LostAndFound { found: kind.noun() });
-        }
-        files[FIRST_INODE as usize] = Some(id);
-        numbers[id.index()] = FIRST_INODE;
-    }
-    let mut open = vec![FileTree::ROOT];
-    while let Some(directory) = open.pop() {
-        if numbers[directory.index()] == 0 {
-            numbers[directory.index()] = files.len() as u32;
-            files.push(Some(directory));
-        }
-        let below = open.len();
-        for (_, child) in tree.children(directory) {
-            if tree.inode(child).kind.is_directory() {
-                open.push(child);
-            } else if numbers[child.index()] == 0 {
-                numbers[child.index()] = files.len() as u32;
-                files.push(Some(child));
-            }
-        }
-        open[below..].reverse();
-    }
-    Ok((files, numbers))
 }
 
 /// What the largest things in a tree ask of a block size, with who they are.
@@ -331,7 +281,7 @@ impl Demands {
                     continue;
                 }
                 demands.inspect(tree, child, diagnostics)?;
-                if tree.inode(child).kind.is_directory() {
+                if tree.is_directory(child) {
                     open.push(child);
                     subdirectories += 1;
                 }
@@ -483,7 +433,7 @@ const SMALL_IMAGE: u64 = 512 << 20;
 fn choose(
     tree: &FileTree,
     options: &Options,
-    files: &[Option<InodeId>],
+    numbering: &Numbering,
     demands: &Demands,
 ) -> Result<BlockSize, WriteError> {
     if options.label.len() > 16 {
@@ -497,10 +447,10 @@ fn choose(
     }
     demands.check(tree, BlockSize::K4)?;
     let mut chosen = BlockSize::K4;
-    let mut least = estimate(tree, files, chosen);
+    let mut least = estimate(tree, numbering, chosen);
     for smaller in [BlockSize::K2, BlockSize::K1] {
         if demands.check(tree, smaller).is_ok() {
-            let size = estimate(tree, files, smaller);
+            let size = estimate(tree, numbering, smaller);
             let image = match options.size {
                 Size::Smallest { free } => size.saturating_add(free),
                 Size::Exact(image) => image,
@@ -514,22 +464,20 @@ fn choose(
 }
 
 /// Bytes a tree takes with blocks of a size, indexes and shared attributes left out.
-fn estimate(tree: &FileTree, files: &[Option<InodeId>], block_size: BlockSize) -> u64 {
+fn estimate(tree: &FileTree, numbering: &Numbering, block_size: BlockSize) -> u64 {
     let shape = Shape::new(u64::from(block_size.bytes()));
-    let blocks = files
-        .iter()
-        .flatten()
-        .map(|&id| match &tree.inode(id).kind {
-            Kind::Directory => linear_blocks(tree, id, shape.block as usize),
-            Kind::Regular(content) => FileMap::of_content(shape, content).total(),
-            Kind::Symlink(target) if target.len() > FAST_SYMLINK => 1,
-            _ => 0,
-        });
-    blocks.sum::<u64>() * shape.block + files.len() as u64 * INODE_SIZE as u64
+    let files = numbering.files(tree).filter_map(|(_, file)| file);
+    let blocks = files.map(|id| match tree.inode(id).kind {
+        Kind::Directory => linear_blocks(tree, id, shape.block as usize),
+        Kind::Regular(content) => FileMap::of_content(shape, &content).total(),
+        Kind::Symlink(target) if target.len() > FAST_SYMLINK => 1,
+        _ => 0,
+    });
+    blocks.sum::<u64>() * shape.block + u64::from(numbering.bound()) * INODE_SIZE as u64
 }
 
 /// Any path of a file, found by looking through the tree: only for messages.
-fn path_of(tree: &FileTree, id: InodeId) -> TreePath {
+pub(crate) fn path_of(tree: &FileTree, id: InodeId) -> TreePath {
     tree.walk()
         .find(|&(_, found)| found == id)
         .map(|(path, _)| path)

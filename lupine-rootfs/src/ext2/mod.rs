@@ -22,6 +22,7 @@
 //! # }
 //! ```
 
+mod arrivals;
 mod block_map;
 mod bytes;
 mod check;
@@ -35,8 +36,10 @@ mod image;
 mod image_tree;
 mod joined;
 mod layout;
+mod numbering;
 mod options;
 mod output;
+mod places;
 mod sink;
 pub mod superblock;
 mod writer;

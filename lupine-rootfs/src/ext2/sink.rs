@@ -5,10 +5,12 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, TryLockError};
 
+use super::arrivals::Arrivals;
 use super::error::WriteError;
 use super::joined::Joined;
-use super::layout::Layout;
-use crate::content::{Content, ContentSink};
+use super::layout::path_of;
+use super::places::Places;
+use crate::content::ContentSink;
 use crate::progress::Progress;
 use crate::tree::InodeId;
 
@@ -17,50 +19,45 @@ const STEP: u64 = 32 << 20;
 
 /// Puts pieces of files where the layout says, and counts what arrives.
 pub(crate) struct ImageSink<'a> {
-    layout: &'a Layout<'a>,
+    places: &'a Places<'a>,
     output: &'a Joined<'a>,
     progress: Mutex<&'a mut dyn Progress>,
     /// Bytes that progress has not heard of.
     unreported: AtomicU64,
     /// What progress last said about cancellation.
     stop: AtomicBool,
-    /// Bytes arrived, by [`InodeId::index`].
-    arrived: Vec<AtomicU64>,
+    arrivals: Arrivals,
 }
 
 impl<'a> ImageSink<'a> {
     pub(crate) fn new(
-        layout: &'a Layout<'a>,
+        places: &'a Places<'a>,
         output: &'a Joined<'a>,
         progress: &'a mut dyn Progress,
     ) -> Self {
-        let arrived = (0..layout.tree.inode_bound())
-            .map(|_| AtomicU64::new(0))
-            .collect();
         Self {
-            layout,
+            places,
             output,
             progress: Mutex::new(progress),
             unreported: AtomicU64::new(0),
             stop: AtomicBool::new(false),
-            arrived,
+            arrivals: Arrivals::new(places.tree.inode_bound()),
         }
     }
 
     /// Whether every file has arrived in full.
     pub(crate) fn check_complete(&self) -> Result<(), WriteError> {
         self.report();
-        for &id in self.layout.files.iter().flatten() {
-            let Some(content) = self.layout.tree.inode(id).content() else {
+        for id in self.places.tree.by_directory() {
+            let Some(content) = self.places.tree.content(id) else {
                 continue;
             };
-            let expected = content.data_len();
-            let arrived = self.arrived[id.index()].load(Ordering::Relaxed);
-            if arrived != expected {
-                let path = self.layout.path(id);
+            let missing = self.arrivals.missing(id, &content);
+            if missing > 0 {
+                let expected = content.data_len();
                 return Err(WriteError::Incomplete {
-                    path,
-                    arrived,
+                    path: path_of(self.places.tree, id),
+                    arrived: expected - missing,
                     expected,
                 });
             }
@@ -77,7 +74,7 @@ impl<'a> ImageSink<'a> {
         len: u64,
         mut each: impl FnMut(u64, u64, u64, bool) -> io::Result<()>,
     ) -> io::Result<()> {
-        let Some(content) = self.layout.tree.inode(inode).content() else {
+        let Some(content) = self.places.tree.content(inode) else {
             return Err(refused("is no regular file"));
         };
         if offset
@@ -86,17 +83,20 @@ impl<'a> ImageSink<'a> {
         {
             return Err(refused("reaches beyond the end of the file"));
         }
-        self.count(inode, content, len)?;
-        let block = self.layout.shape.block;
-        let start = self.layout.start(inode);
-        self.layout.with_content_map(inode, content, |map| {
+        if !self.arrivals.count(inode, &content, len) {
+            return Err(refused("was delivered before"));
+        }
+        self.unreported.fetch_add(len, Ordering::Relaxed);
+        let block = self.places.shape.block;
+        let start = self.places.start(inode);
+        self.places.with_content_map(inode, &content, |map| {
             let mut done = 0;
             while done < len {
                 let at = offset + done;
                 let (position, run) = map
                     .locate(at / block)
                     .ok_or_else(|| refused("lies in a hole"))?;
-                let (first, row) = self.layout.geometry.block_at(start + position);
+                let (first, row) = self.places.geometry.block_at(start + position);
                 let inside = at % block;
                 let piece = (run.min(row) * block - inside).min(len - done);
                 let ends = at + piece == content.len();
@@ -105,15 +105,6 @@ impl<'a> ImageSink<'a> {
             }
             Ok(())
         })
-    }
-
-    fn count(&self, inode: InodeId, content: &Content, len: u64) -> io::Result<()> {
-        let before = self.arrived[inode.index()].fetch_add(len, Ordering::Relaxed);
-        if before.saturating_add(len) > content.len() {
-            return Err(refused("was delivered before"));
-        }
-        self.unreported.fetch_add(len, Ordering::Relaxed);
-        Ok(())
     }
 
     /// Tells progress and hears from it, unless another thread is doing so: none waits for it.
@@ -169,7 +160,7 @@ impl ContentSink for ImageSink<'_> {
     }
 
     fn place(&self, inode: InodeId) -> u64 {
-        self.layout.start(inode)
+        self.places.start(inode)
     }
 
     fn cancelled(&self) -> bool {

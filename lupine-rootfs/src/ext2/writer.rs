@@ -6,6 +6,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
+use std::iter::Peekable;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Mutex;
@@ -78,7 +79,7 @@ pub fn write_image(
         .tempfile_in(directory)
         .map_err(failed("create"))?;
     let file = new.as_file();
-    file.set_len(layout.geometry.blocks * layout.geometry.block_bytes())
+    file.set_len(layout.places.geometry.blocks * layout.places.geometry.block_bytes())
         .map_err(failed("size"))?;
     let report = write_layout(layout, options, file, progress).map_err(|error| match error {
         WriteError::Output(source) => failed("write")(source),
@@ -112,7 +113,7 @@ pub fn write_seek<W: Write + Seek + Send>(
     progress: &mut dyn Progress,
 ) -> Result<Report, WriteError> {
     let layout = plan(tree, options, progress)?;
-    let end = layout.geometry.blocks * layout.geometry.block_bytes();
+    let end = layout.places.geometry.blocks * layout.places.geometry.block_bytes();
     let output = Seeking(Mutex::new(writer));
     // The end first: free blocks there are never written.
     output.write_at(end - 1, &[0]).map_err(WriteError::Output)?;
@@ -150,7 +151,7 @@ pub fn write_stream<W: Write>(
     progress: &mut dyn Progress,
 ) -> Result<Report, WriteError> {
     let layout = plan(tree, options, progress)?;
-    let size = layout.geometry.blocks * layout.geometry.block_bytes();
+    let size = layout.places.geometry.blocks * layout.places.geometry.block_bytes();
     let mut file = tempfile::tempfile_in(scratch).map_err(WriteError::Output)?;
     file.set_len(size).map_err(WriteError::Output)?;
     let report = write_layout(layout, options, &file, progress)?;
@@ -183,7 +184,7 @@ fn write_layout(
     progress: &mut dyn Progress,
 ) -> Result<Report, WriteError> {
     reserve(&layout, output).map_err(WriteError::Output)?;
-    let joined = Joined::new(output, layout.geometry.block_bytes());
+    let joined = Joined::new(output, layout.places.geometry.block_bytes());
     let metadata = MetadataWriter {
         layout: &layout,
         options,
@@ -191,18 +192,30 @@ fn write_layout(
     };
     let (free_blocks, free_inodes) = metadata.write(progress)?;
 
-    let contents = || layout.files.iter().flatten().copied();
-    let bytes = contents().filter_map(|id| layout.tree.inode(id).content());
-    progress.start(Stage::Data, bytes.map(crate::Content::data_len).sum());
-    let sink = ImageSink::new(&layout, &joined, progress);
-    let delivered = layout.tree.deliver(contents(), &sink);
+    // What only the metadata needs goes before memory is needed for what is wanted of sources.
+    let Layout {
+        places,
+        numbering,
+        diagnostics,
+        ..
+    } = layout;
+    let tree = places.tree;
+    let files = numbering.files(tree).filter_map(|(_, file)| file);
+    let contents = files.filter_map(|id| tree.content(id));
+    progress.start(
+        Stage::Data,
+        contents.map(|content| content.data_len()).sum(),
+    );
+    let sink = ImageSink::new(&places, &joined, progress);
+    drop(numbering);
+    let delivered = tree.deliver(tree.by_directory(), &sink);
     if sink.cancelled() {
         return Err(WriteError::Cancelled);
     }
     delivered?;
     sink.check_complete()?;
     joined.flush().map_err(WriteError::Output)?;
-    let geometry = &layout.geometry;
+    let geometry = &places.geometry;
     Ok(Report {
         size: geometry.blocks * geometry.block_bytes(),
         block_size: geometry.block_size,
@@ -210,21 +223,24 @@ fn write_layout(
         free_blocks,
         inodes: geometry.inodes(),
         free_inodes,
-        diagnostics: layout.diagnostics,
+        diagnostics,
     })
 }
 
 /// Reserves the blocks of the files: all of them will be written.
 fn reserve(layout: &Layout<'_>, output: &dyn Output) -> io::Result<()> {
-    let (mut place, block) = (0, layout.shape.block);
+    let (mut place, block) = (0, layout.places.shape.block);
     while place < layout.used {
-        let (first, row) = layout.geometry.block_at(place);
+        let (first, row) = layout.places.geometry.block_at(place);
         let row = row.min(layout.used - place);
         output.reserve(first * block, row * block)?;
         place += row;
     }
     Ok(())
 }
+
+/// Bytes of an inode table that are written at a time, as far as it is as long.
+const TABLE: usize = 256 * 1024;
 
 /// Writes everything but file contents.
 struct MetadataWriter<'a> {
@@ -236,18 +252,23 @@ struct MetadataWriter<'a> {
 impl MetadataWriter<'_> {
     /// Returns the numbers of free blocks and inodes.
     fn write(&self, progress: &mut dyn Progress) -> Result<(u64, u32), WriteError> {
-        let geometry = &self.layout.geometry;
+        let geometry = &self.layout.places.geometry;
         progress.start(Stage::Metadata, u64::from(geometry.groups));
         let mut descriptors = Vec::with_capacity(geometry.groups as usize);
+        let mut files = self
+            .layout
+            .numbering
+            .files(self.layout.places.tree)
+            .peekable();
         for number in 0..geometry.groups {
             if progress.cancelled() {
                 return Err(WriteError::Cancelled);
             }
-            descriptors.push(self.write_group(number)?);
+            descriptors.push(self.write_group(number, &mut files)?);
             progress.advance(1);
         }
         for block in &self.layout.xattr_blocks {
-            let bytes = xattr::encode(&block.xattrs, block.references, self.layout.block());
+            let bytes = xattr::encode(&block.xattrs, block.references, self.layout.places.block());
             self.write_place(block.place, &bytes)?;
         }
         let free_blocks = descriptors
@@ -263,24 +284,39 @@ impl MetadataWriter<'_> {
     }
 
     /// Writes bitmaps, inodes, and the blocks the inodes of a group lead to, contents left out.
-    fn write_group(&self, number: u32) -> Result<GroupDescriptor, WriteError> {
-        let geometry = &self.layout.geometry;
+    /// `files` are those from the first of the group on.
+    fn write_group(
+        &self,
+        number: u32,
+        files: &mut Peekable<impl Iterator<Item = (u32, Option<InodeId>)>>,
+    ) -> Result<GroupDescriptor, WriteError> {
+        let geometry = &self.layout.places.geometry;
         let start = geometry.group_start(number) + geometry.head_blocks(number);
-        let block = self.layout.block();
+        let block = self.layout.places.block();
         let per_group = geometry.inodes_per_group;
         let first_inode = number * per_group + 1;
-        let next_inode = self.layout.files.len() as u32;
+        let next_inode = self.layout.numbering.bound();
         let used_inodes = next_inode.saturating_sub(first_inode).min(per_group);
 
-        let mut table = vec![0; used_inodes as usize * disk_inode::SIZE];
         let mut directories = 0;
-        for (index, slot) in table.chunks_exact_mut(disk_inode::SIZE).enumerate() {
-            if let Some(inode) = self.inode(first_inode + index as u32)? {
-                directories += u16::from(inode.mode & 0o170_000 == 0o040_000);
-                slot.copy_from_slice(&inode.encode());
+        let mut table = Vec::new();
+        for index in 0..used_inodes {
+            let inode = match files.next_if(|&(number, _)| number == first_inode + index) {
+                Some((number, Some(id))) => self.file(number, id)?.encode(),
+                Some((_, None)) => self.lost_and_found()?.encode(),
+                // A reserved one.
+                None => [0; disk_inode::SIZE],
+            };
+            directories += u16::from(inode[1] >> 4 == 0o04);
+            table.extend_from_slice(&inode);
+            if table.len() == TABLE || index + 1 == used_inodes {
+                let end = (u64::from(index) + 1) * disk_inode::SIZE as u64;
+                let offset = (start + 2) * block as u64 + end - table.len() as u64;
+                let written = self.output.write(offset, &table, false);
+                written.map_err(WriteError::Output)?;
+                table.clear();
             }
         }
-        self.write_block(start + 2, &table)?;
 
         let len = geometry.group_len(number);
         let places = geometry.used_places(number, self.layout.used);
@@ -311,8 +347,8 @@ impl MetadataWriter<'_> {
         free_blocks: u32,
         free_inodes: u32,
     ) -> Result<(), WriteError> {
-        let geometry = &self.layout.geometry;
-        let block = self.layout.block();
+        let geometry = &self.layout.places.geometry;
+        let block = self.layout.places.block();
         let mut table: Vec<u8> = descriptors
             .iter()
             .flat_map(GroupDescriptor::encode)
@@ -336,7 +372,7 @@ impl MetadataWriter<'_> {
     }
 
     fn superblock(&self, free_blocks: u32, free_inodes: u32) -> Superblock {
-        let geometry = &self.layout.geometry;
+        let geometry = &self.layout.places.geometry;
         let time = encode_time(self.options.time).0;
         let mut volume_name = [0; 16];
         volume_name[..self.options.label.len()].copy_from_slice(&self.options.label);
@@ -385,18 +421,9 @@ impl MetadataWriter<'_> {
         }
     }
 
-    /// The inode of a number, its directory blocks, long link target and index blocks written;
-    /// `None` for a reserved one.
-    fn inode(&self, number: u32) -> Result<Option<DiskInode>, WriteError> {
-        match self.layout.files.get(number as usize) {
-            Some(&Some(id)) => self.file(number, id).map(Some),
-            Some(None) if number == FIRST_INODE => self.lost_and_found().map(Some),
-            _ => Ok(None),
-        }
-    }
-
+    /// The inode of a `lost+found` that the tree has not, its block written.
     fn lost_and_found(&self) -> Result<DiskInode, WriteError> {
-        let block = self.layout.block();
+        let block = self.layout.places.block();
         let place = self.layout.lost_and_found.unwrap_or_default();
         let none = std::iter::empty();
         write_linear(block, FIRST_INODE, ROOT, none, |_, bytes| {
@@ -404,7 +431,7 @@ impl MetadataWriter<'_> {
         })?;
         let (time, _) = encode_time(self.options.time);
         let mut pointers = [0; 15];
-        pointers[0] = self.layout.geometry.block_at(place).0 as u32;
+        pointers[0] = self.layout.places.geometry.block_at(place).0 as u32;
         Ok(DiskInode {
             mode: 0o040_700,
             size: block as u64,
@@ -418,8 +445,9 @@ impl MetadataWriter<'_> {
         })
     }
 
+    /// The inode of a file, its directory blocks, long link target and index blocks written.
     fn file(&self, number: u32, id: InodeId) -> Result<DiskInode, WriteError> {
-        let inode = self.layout.tree.inode(id);
+        let inode = self.layout.places.tree.inode(id);
         let (time, _) = encode_time(inode.metadata.mtime);
         let mut disk = DiskInode {
             mode: inode.st_mode(),
@@ -428,16 +456,16 @@ impl MetadataWriter<'_> {
             atime: time,
             ctime: time,
             mtime: time,
-            links_count: self.layout.tree.link_count(id) as u16,
+            links_count: self.layout.places.tree.link_count(id) as u16,
             ..DiskInode::default()
         };
         let mut blocks = 0;
-        if let Some(&place) = self.layout.xattrs.get(&id) {
-            disk.file_acl = self.layout.geometry.block_at(place).0 as u32;
+        if let Some(place) = self.layout.xattr_place(id) {
+            disk.file_acl = self.layout.places.geometry.block_at(place).0 as u32;
             blocks += 1;
         }
-        blocks += self.body(number, id, inode, &mut disk)?;
-        disk.blocks = (blocks * self.layout.shape.block / 512) as u32;
+        blocks += self.body(number, id, &inode, &mut disk)?;
+        disk.blocks = (blocks * self.layout.places.shape.block / 512) as u32;
         Ok(disk)
     }
 
@@ -450,17 +478,18 @@ impl MetadataWriter<'_> {
         disk: &mut DiskInode,
     ) -> Result<u64, WriteError> {
         let layout = self.layout;
-        let start = layout.start(id);
+        let start = layout.places.start(id);
         match &inode.kind {
             Kind::Regular(content) => {
                 disk.size = content.len();
-                let map = layout.content_map(id, content);
-                disk.block = self.pointers(&map, start)?;
-                Ok(map.total())
+                layout.places.with_content_map(id, content, |map| {
+                    disk.block = self.pointers(map, start)?;
+                    Ok(map.total())
+                })
             }
             Kind::Directory => {
-                let map = FileMap::dense(layout.shape, layout.directory_blocks(id));
-                disk.size = layout.directory_blocks(id) * layout.shape.block;
+                let map = FileMap::dense(layout.places.shape, layout.directory_blocks(id));
+                disk.size = layout.directory_blocks(id) * layout.places.shape.block;
                 disk.block = self.pointers(&map, start)?;
                 self.directory(number, id, &map, disk)?;
                 Ok(map.total())
@@ -471,9 +500,9 @@ impl MetadataWriter<'_> {
                     disk.set_block_bytes(target);
                     return Ok(0);
                 }
-                disk.block[0] = layout.geometry.block_at(start).0 as u32;
+                disk.block[0] = layout.places.geometry.block_at(start).0 as u32;
                 let mut bytes = target.to_vec();
-                bytes.resize(layout.block(), 0);
+                bytes.resize(layout.places.block(), 0);
                 self.write_place(start, &bytes)?;
                 Ok(1)
             }
@@ -494,8 +523,8 @@ impl MetadataWriter<'_> {
         disk: &mut DiskInode,
     ) -> Result<(), WriteError> {
         let layout = self.layout;
-        let start = layout.start(id);
-        let parent = layout.number(layout.tree.parent(id));
+        let start = layout.places.start(id);
+        let parent = layout.number(layout.places.tree.parent(id));
         let write = |logical: u64, bytes: &[u8]| {
             // A map without holes holds every block that is asked for.
             let position = map.locate(logical).map_or(0, |(position, _)| position);
@@ -509,15 +538,27 @@ impl MetadataWriter<'_> {
             Some(&shape) => {
                 disk.flags |= FLAG_INDEX;
                 let sorted = layout.sorted_records(id);
-                htree::write_indexed(layout.block(), (number, parent), shape, &sorted, write)
+                htree::write_indexed(
+                    layout.places.block(),
+                    (number, parent),
+                    shape,
+                    sorted,
+                    write,
+                )
             }
-            None => write_linear(layout.block(), number, parent, layout.records(id), write),
+            None => write_linear(
+                layout.places.block(),
+                number,
+                parent,
+                layout.records(id),
+                write,
+            ),
         }
     }
 
     /// The pointers of a map, its index blocks written.
     fn pointers(&self, map: &FileMap, start: u64) -> Result<[u32; 15], WriteError> {
-        let geometry = &self.layout.geometry;
+        let geometry = &self.layout.places.geometry;
         map.build(
             |position| geometry.block_at(start + position).0 as u32,
             |position, bytes| self.write_place(start + position, bytes),
@@ -526,7 +567,7 @@ impl MetadataWriter<'_> {
 
     /// Writes one block at a place of the data row.
     fn write_place(&self, place: u64, bytes: &[u8]) -> Result<(), WriteError> {
-        let offset = self.layout.geometry.block_at(place).0 * self.layout.shape.block;
+        let offset = self.layout.places.geometry.block_at(place).0 * self.layout.places.shape.block;
         self.output
             .write_between(offset, bytes)
             .map_err(WriteError::Output)
@@ -534,7 +575,7 @@ impl MetadataWriter<'_> {
 
     /// Writes from the start of a block.
     fn write_block(&self, block: u64, bytes: &[u8]) -> Result<(), WriteError> {
-        let offset = block * self.layout.shape.block;
+        let offset = block * self.layout.places.shape.block;
         self.output
             .write(offset, bytes, false)
             .map_err(WriteError::Output)

@@ -4,12 +4,11 @@ use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use rustix::fs::FileType;
 
-use crate::content::{Content, Extent};
-use crate::inode::{Kind, Metadata};
+use crate::content::{Content, SourceId};
+use crate::inode::{Inode, Kind, Metadata};
 use crate::path::TreePath;
 use crate::source::error::{PlaceError, SourceError};
 use crate::source::files::Files;
@@ -44,8 +43,8 @@ impl DirectorySource {
             entries: 0,
             whiteouts: 0,
         };
-        // The tree needs the number of the source before the source is complete.
-        let mut inserted: Vec<(InodeId, u64)> = Vec::new();
+        // The tree gets the source when it is complete, and nothing adds another until then.
+        let source = reading.tree.next_source();
         let mut linked: HashMap<(u64, u64), InodeId> = HashMap::new();
         walk(&self.path, |entry| {
             report.entries += 1;
@@ -72,7 +71,7 @@ impl DirectorySource {
                     .map_err(|error| place(error.into()));
             }
             let size = entry.stat.st_size as u64;
-            let Some(id) = self.insert(reading, &path, entry, &mut files)? else {
+            let Some(id) = self.insert(reading, &path, entry, (source, &mut files))? else {
                 return Ok(());
             };
             if several {
@@ -80,7 +79,6 @@ impl DirectorySource {
             }
             if kind == FileType::RegularFile {
                 report.unpacked_bytes += size;
-                inserted.push((id, files.len() - 1));
             }
             Ok(())
         })?;
@@ -95,41 +93,8 @@ impl DirectorySource {
             });
         }
         reading.report.layers.push(report);
-        self.attach(reading, files, &inserted)
-    }
-
-    /// Adds the source to the tree, and tells the inodes of it.
-    fn attach(
-        &self,
-        reading: &mut Reading<'_>,
-        mut files: Files,
-        inserted: &[(InodeId, u64)],
-    ) -> Result<(), SourceError> {
         files.shrink();
-        let contents: Vec<(u64, Option<Arc<[Extent]>>)> = inserted
-            .iter()
-            .map(|&(_, index)| files.content(index))
-            .collect();
-        let source = reading.tree.add_source(Box::new(files));
-        for (&(id, index), (len, extents)) in inserted.iter().zip(contents) {
-            let content = match extents {
-                None => Ok(Content::from_source(source, index, len)),
-                Some(extents) => Content::sparse(source, index, len, extents),
-            };
-            let placed = content.map_err(PlaceError::from).map(|content| {
-                // A later entry of this very walk cannot have replaced it with another kind.
-                reading.tree.set_content(id, content)
-            });
-            placed
-                .map_err(|source| SourceError::Place {
-                    layer: self.name.clone(),
-                    path: Vec::new(),
-                    source,
-                })?
-                .map_err(|_| SourceError::Changed {
-                    name: self.name.clone(),
-                })?;
-        }
+        reading.tree.add_source(Box::new(files));
         Ok(())
     }
 
@@ -155,7 +120,7 @@ impl DirectorySource {
         reading: &mut Reading<'_>,
         path: &TreePath,
         mut entry: Entry,
-        files: &mut Files,
+        (source, files): (SourceId, &mut Files),
     ) -> Result<Option<InodeId>, SourceError> {
         let host = || self.path.join(OsStr::from_bytes(&entry.path));
         let stat = &entry.stat;
@@ -172,8 +137,13 @@ impl DirectorySource {
             FileType::Directory => Kind::Directory,
             FileType::RegularFile => {
                 let added = files.add(&entry);
-                added.map_err(|error| SourceError::io(host(), "read")(error))?;
-                Kind::Regular(Content::empty())
+                let content = added.map_err(|error| SourceError::io(host(), "read")(error))?;
+                let (index, len, extents) = content;
+                Kind::Regular(match extents {
+                    None => Content::from_source(source, index, len),
+                    Some(extents) => Content::sparse(source, index, len, extents)
+                        .map_err(|error| place(error.into()))?,
+                })
             }
             FileType::Symlink => Kind::Symlink(std::mem::take(&mut entry.target).into()),
             FileType::Fifo => Kind::Fifo,
@@ -207,9 +177,8 @@ impl DirectorySource {
             let made = reading.tree.make_opaque(path);
             made.map_err(|error| place(error.into()))?;
         }
-        let id = reading
-            .insert(path, kind, metadata, attributes)
-            .map_err(place)?;
-        Ok(Some(id))
+        let inode = Inode::new(kind, metadata).with_xattrs(attributes);
+        let inserted = reading.tree.insert(path, inode);
+        inserted.map(Some).map_err(|error| place(error.into()))
     }
 }

@@ -40,6 +40,9 @@ struct FileRecord {
     mtime: (i64, u32),
 }
 
+/// Index, length, and data extents of a file with holes.
+type Added = (u64, u64, Option<Arc<[Extent]>>);
+
 /// Files up to this size are read into memory and handed on in one piece.
 const SMALL: u64 = 256 * 1024;
 
@@ -57,24 +60,14 @@ impl Files {
         }
     }
 
-    /// Number of files so far; the next one gets it as its index.
-    pub(crate) fn len(&self) -> u64 {
-        self.files.len() as u64
-    }
-
-    /// Length and data extents of a file; no extents where it has no holes.
-    pub(crate) fn content(&self, index: u64) -> (u64, Option<Arc<[Extent]>>) {
-        let len = self.files.get(index as usize).map_or(0, |file| file.len);
-        (len, self.sparse.get(&index).cloned())
-    }
-
     /// Gives back memory that no file will need any more.
     pub(crate) fn shrink(&mut self) {
         self.names.shrink_to_fit();
         self.files.shrink_to_fit();
     }
 
-    pub(crate) fn add(&mut self, entry: &Entry) -> io::Result<()> {
+    /// Adds a file; gives its index, its length, and its data extents if it has holes.
+    pub(crate) fn add(&mut self, entry: &Entry) -> io::Result<Added> {
         let (parent, name) = entry.split();
         if self.directories.last().is_none_or(|last| **last != *parent) {
             self.directories.push(parent.into());
@@ -93,9 +86,11 @@ impl Files {
         if len > 0 && (stat.st_blocks as u64).saturating_mul(512) < len {
             let root = open_root(&self.root).map_err(io::Error::other)?;
             let file = open_for_reading(&root, &entry.path)?;
-            self.sparse.insert(index, extents(&file, len)?.into());
+            let extents: Arc<[Extent]> = extents(&file, len)?.into();
+            self.sparse.insert(index, Arc::clone(&extents));
+            return Ok((index, len, Some(extents)));
         }
-        Ok(())
+        Ok((index, len, None))
     }
 
     fn name(&self, index: usize) -> &[u8] {

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::Xattrs;
 use crate::archive::{Member, MemberKind, Members};
 use crate::content::{Content, ContentSource, DeliverError, Request, SourceId};
 use crate::inode::{Inode, Kind, Metadata};
@@ -15,7 +14,7 @@ use crate::source::digest::Expected;
 use crate::source::error::{PlaceError, SourceError};
 use crate::source::limits::{Limit, Limits, Used};
 use crate::source::report::{Diagnostic, LayerReport, Report};
-use crate::tree::{FileTree, InodeId};
+use crate::tree::FileTree;
 
 /// A tar layer of an image.
 #[derive(Debug, Clone)]
@@ -41,8 +40,6 @@ pub(crate) struct Reading<'a> {
     pub(crate) used: Used,
     /// Whether device nodes are kept.
     pub(crate) devices: bool,
-    /// The extended attributes of the file before; many files have the same.
-    pub(crate) xattrs: Option<Arc<Xattrs>>,
 }
 
 impl Reading<'_> {
@@ -68,24 +65,6 @@ impl Reading<'_> {
             return exceeded(Limit::MetadataBytes, self.limits.metadata_bytes);
         }
         Ok(())
-    }
-
-    /// Puts an inode into the tree, its attributes shared with the one before if they are equal.
-    pub(crate) fn insert(
-        &mut self,
-        path: &TreePath,
-        kind: Kind,
-        metadata: Metadata,
-        xattrs: Xattrs,
-    ) -> Result<InodeId, PlaceError> {
-        let mut inode = Inode::new(kind, metadata);
-        if !xattrs.is_empty() {
-            let shared = self.xattrs.take().filter(|before| **before == xattrs);
-            let shared = shared.unwrap_or_else(|| Arc::new(xattrs));
-            inode.xattrs = Some(Arc::clone(&shared));
-            self.xattrs = Some(shared);
-        }
-        Ok(self.tree.insert(path, inode)?)
     }
 
     /// Handles the name of a whiteout; `None` when the entry is none.
@@ -231,7 +210,8 @@ impl Layer {
                 return Ok(());
             }
         };
-        reading.insert(&path, kind, metadata, member.xattrs)?;
+        let inode = Inode::new(kind, metadata).with_xattrs(member.xattrs);
+        reading.tree.insert(&path, inode)?;
         Ok(())
     }
 }

@@ -425,7 +425,6 @@ impl Image {
             limits: &self.options.limits,
             used: Used::default(),
             devices: self.options.devices,
-            xattrs: None,
         };
         for source in &self.sources {
             match source {

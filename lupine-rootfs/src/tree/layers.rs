@@ -56,42 +56,35 @@ impl FileTree {
         let layer = self.layer;
         let mut open = vec![(directory, false)];
         while let Some((at, children_done)) = open.pop() {
-            let Some(found) = &mut self.slot_mut(at).directory else {
+            let Some(found) = self.inodes.directory_mut(at) else {
                 continue;
             };
             if found.opaque_in == Some(layer) {
                 continue;
             }
             if !children_done {
-                let children: Vec<InodeId> = found.entries.iter().map(|(_, e)| e.inode).collect();
                 open.push((at, true));
-                open.extend(children.into_iter().map(|child| (child, false)));
+                let children = self.children(at).map(|(_, child)| child);
+                let below = children.filter(|&child| self.is_directory(child));
+                open.extend(below.map(|child| (child, false)));
                 continue;
             }
-            let lower: Vec<(Box<[u8]>, InodeId)> = found
-                .entries
-                .iter()
-                .filter(|(_, entry)| entry.layer < layer)
-                .map(|(name, entry)| (name.into(), entry.inode))
-                .collect();
             found.opaque_in = Some(layer);
-            for (name, inode) in lower {
-                // A directory that now holds entries of this layer only stays as their parent.
-                if self.child_count(inode) == 0 {
-                    self.unlink(at, &name);
-                }
+            let mut entries = std::mem::take(&mut found.entries);
+            // A directory that now holds entries of this layer only stays as their parent.
+            let hidden =
+                entries.extract(|entry| entry.layer < layer && self.child_count(entry.inode) == 0);
+            *self.entries_mut(at) = entries;
+            for inode in hidden {
+                self.forget(inode);
             }
         }
     }
 
     fn entry_layer(&self, directory: InodeId, name: &[u8]) -> u32 {
-        let entries = self
-            .slot(directory)
-            .directory
-            .as_ref()
-            .map(|found| &found.entries);
-        entries
-            .and_then(|entries| entries.get(name))
+        self.inodes
+            .directory(directory)
+            .and_then(|found| found.entries.get(name))
             .map_or(0, |entry| entry.layer)
     }
 }

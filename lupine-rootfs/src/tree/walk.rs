@@ -58,8 +58,52 @@ impl Iterator for Walk<'_> {
 
 impl Walk<'_> {
     fn open(&mut self, inode: InodeId) {
-        if let Some(directory) = &self.tree.slot(inode).directory {
+        if let Some(directory) = self.tree.inodes.directory(inode) {
             self.stack.push((directory.entries.iter(), self.path.len()));
         }
+    }
+}
+
+impl FileTree {
+    /// The inodes, directory by directory: the root, its files by name, then each of its
+    /// subdirectories with all below it in the same way. A file comes once for each of its names.
+    pub(crate) fn by_directory(&self) -> ByDirectory<'_> {
+        ByDirectory {
+            tree: self,
+            files: None,
+            open: vec![Self::ROOT],
+            first_below: 0,
+        }
+    }
+}
+
+/// Iterator of [`FileTree::by_directory`].
+#[derive(Debug)]
+pub(crate) struct ByDirectory<'a> {
+    tree: &'a FileTree,
+    /// The rest of the directory's entries.
+    files: Option<Iter<'a>>,
+    /// Directories to come, the next one last; those of this directory in the order of their names.
+    open: Vec<InodeId>,
+    /// Where those of this directory begin.
+    first_below: usize,
+}
+
+impl Iterator for ByDirectory<'_> {
+    type Item = InodeId;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        for (_, entry) in self.files.iter_mut().flatten() {
+            if !self.tree.is_directory(entry.inode) {
+                return Some(entry.inode);
+            }
+            self.open.push(entry.inode);
+        }
+        self.open[self.first_below..].reverse();
+        let next = self.open.pop()?;
+        self.first_below = self.open.len();
+        let directory = self.tree.inodes.directory(next);
+        self.files = directory.map(|directory| directory.entries.iter());
+        Some(next)
     }
 }

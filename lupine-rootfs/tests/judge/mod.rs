@@ -85,7 +85,7 @@ pub fn wanted(
                 mtime: clamped,
                 bytes: match &inode.kind {
                     Kind::Symlink(target) => Some(target.to_vec()),
-                    _ => bytes(inode),
+                    _ => bytes(&inode),
                 },
             },
         );

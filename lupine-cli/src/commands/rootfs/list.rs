@@ -94,7 +94,7 @@ fn entry(tree: &FileTree, path: &TreePath, id: InodeId) -> Entry {
         Kind::Directory => {
             let directories = tree
                 .children(id)
-                .filter(|&(_, child)| tree.inode(child).kind.is_directory());
+                .filter(|&(_, child)| tree.is_directory(child));
             entry.links = 2 + directories.count() as u64;
         }
         Kind::Fifo | Kind::Socket => {}
