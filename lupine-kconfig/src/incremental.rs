@@ -18,6 +18,9 @@ use crate::symbol::{SymbolId, Tristate};
 /// Changes at once after which everything is computed anew.
 const MANY: usize = 256;
 
+/// Groups computed again after which the rest is no longer worth choosing.
+const MOST_GROUPS: u32 = 1000;
+
 /// Lists by index, one after another.
 #[derive(Clone, Debug)]
 struct Lists {
@@ -87,13 +90,20 @@ impl Dependents {
             let mut reads = |e: Option<ExprId>| {
                 readers.extend(e.map(|e| (e.index() as u32, id.0)));
             };
-            for e in [symbol.direct, symbol.reverse, symbol.implied] {
-                reads(e);
+            // As `compute` does: members of a choice are told, and the defaults of a choice name.
+            let decided = tree.rules() == Rules::Linux6_12 && symbol.choice_node.is_some();
+            if !symbol.member {
+                for e in [symbol.direct, symbol.reverse, symbol.implied] {
+                    reads(e);
+                }
             }
             for property in &symbol.properties {
                 let property = tree.property(*property);
-                reads(property.condition);
-                if matches!(property.kind, PropertyKind::Default | PropertyKind::Range) {
+                let value = matches!(property.kind, PropertyKind::Default | PropertyKind::Range);
+                if property.text.is_some() || value && !decided {
+                    reads(property.condition);
+                }
+                if value && !decided && !symbol.choice {
                     reads(property.expr);
                 }
             }
@@ -230,11 +240,16 @@ impl Configuration<'_> {
         let group_of = |id: SymbolId| dependents.group[id.index()];
         let mut queue: BTreeSet<u32> = seeds.into_iter().map(group_of).collect();
         let mut changed = Vec::new();
+        let mut computed = 0;
         while let Some(group) = queue.pop_first() {
             let members = dependents.members.of(group as usize);
             let known = |config: &Self, id: &u32| config.states[*id as usize].valid;
             if !members.iter().any(|id| known(self, id)) {
                 continue;
+            }
+            computed += 1;
+            if computed > MOST_GROUPS {
+                return self.start_over(changed);
             }
             let tangled = dependents.tangled[group as usize];
             let in_choice = members.iter().any(|id| tree.get(SymbolId(*id)).is_choice());
