@@ -220,6 +220,7 @@ fn complete(manifest: &mut Manifest, config: &ImageConfig) {
             ports.push(port);
         }
     }
+    manifest.run.stop_timeout_s = config.stop_timeout;
     if manifest.health.is_none() {
         manifest.health = health::of_image(config, &manifest.machine.ports);
     }
@@ -247,6 +248,7 @@ fn config(manifest: &Manifest, source: Option<&Image>) -> ImageConfig {
         user: run.user.as_deref().map(Into::into),
         hostname: run.hostname.as_deref().map(Into::into),
         stop_signal: run.stop_signal.as_deref().map(Into::into),
+        stop_timeout: run.stop_timeout_s,
         ..Overrides::default()
     };
     let mut base = source

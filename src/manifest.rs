@@ -167,6 +167,10 @@ pub struct Run {
     /// Replaces the signal that asks the application to end, by name or number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop_signal: Option<String>,
+    /// Replaces the time that the application has to end after it was asked to, in seconds; at most
+    /// an hour.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stop_timeout_s: Option<u64>,
     /// Leaves the system call instructions of the image's programs as they are, also where they
     /// run in kernel mode: slower, and nothing of the image is changed.
     #[serde(skip_serializing_if = "std::ops::Not::not")]

@@ -432,6 +432,9 @@ impl Lupine {
         machine.memory_mib = manifest.machine.memory_mib;
         machine.cpus = manifest.machine.processors;
         machine.network = !manifest.machine.ports.is_empty();
+        if let Some(seconds) = manifest.run.stop_timeout_s {
+            machine.stop_timeout_s = seconds;
+        }
         match &self.tap {
             Some(tap) if machine.network => machine.with_tap(tap),
             _ => machine,

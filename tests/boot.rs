@@ -434,16 +434,21 @@ fn a_cancelled_machine_ends() {
 #[test]
 fn a_program_that_does_not_want_to_end_is_made_to() {
     let script = "trap '' TERM INT; echo deaf; while :; do sleep 1; done";
-    let Some((machine, _dir)) = machine(&["/bin/sh", "-c", script]) else {
+    let Some((mut machine, _dir)) = machine(&["/bin/sh", "-c", script]) else {
         return;
     };
+    machine.stop_timeout_s = 2;
     let mut vm = boot(&machine);
     let pid = vm.id();
     let check = HealthCheck::new(Probe::Console {
         text: "deaf".into(),
     });
     vm.wait_ready(&check, |_| {}).unwrap();
+    let begin = Instant::now();
     assert_eq!(vm.stop(|_| {}).unwrap(), None);
+    let waited = begin.elapsed();
+    let (least, most) = (Duration::from_secs(2), Duration::from_secs(5));
+    assert!(least <= waited && waited < most, "{waited:?}");
     assert!(!runs(pid));
 }
 

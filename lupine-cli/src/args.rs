@@ -122,6 +122,12 @@ pub struct ImageArgs {
     /// Replace the signal that asks the application to end
     #[arg(long, value_name = "SIGNAL")]
     pub stop_signal: Option<String>,
+    /// Replace the time in seconds that the application has to end
+    #[arg(long, value_name = "SECONDS")]
+    pub stop_timeout: Option<u64>,
+    /// Say that the application listens on a TCP port
+    #[arg(long, value_name = "PORT")]
+    pub expose: Vec<u16>,
     /// Mount a file system in memory, such as /cache:size=16m
     #[arg(long, value_name = "PATH[:OPTION,...]")]
     pub tmpfs: Vec<Tmpfs>,

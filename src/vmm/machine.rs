@@ -46,8 +46,17 @@ pub struct Machine {
     /// slower by it; with KVM it has no effect.
     #[serde(default)]
     pub instructions: bool,
+    /// Seconds that the program has to end after it was asked to, at most an hour; then the machine
+    /// is ended.
+    #[serde(default = "stop_timeout")]
+    pub stop_timeout_s: u64,
     /// Further parameters at the end of the kernel command line.
     pub extra_parameters: Vec<String>,
+}
+
+/// Seconds that a program has to end where nobody says otherwise.
+fn stop_timeout() -> u64 {
+    5
 }
 
 /// A block device of a machine.
@@ -109,6 +118,7 @@ impl Machine {
             forwards: Vec::new(),
             kernel_log: false,
             instructions: false,
+            stop_timeout_s: stop_timeout(),
             extra_parameters: Vec::new(),
         }
     }

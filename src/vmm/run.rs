@@ -22,8 +22,8 @@ const STEP: Duration = Duration::from_millis(10);
 /// finish.
 const LINGER: Duration = Duration::from_secs(20);
 
-/// How long a program has to end after it was asked to.
-const GRACE: Duration = Duration::from_secs(5);
+/// The most seconds that a program has to end after it was asked to.
+const LONGEST_STOP: u64 = 3600;
 
 /// How long after a program was ready the init may take to say that it runs.
 const SAID: Duration = Duration::from_secs(1);
@@ -250,13 +250,14 @@ impl Vm {
         Ok(None)
     }
 
-    /// Asks the program to end, and ends the machine if it does not within five seconds. `None`
-    /// says that it had to be ended.
+    /// Asks the program to end, and ends the machine if it does not within
+    /// [`Machine::stop_timeout_s`]. `None` says that it had to be ended.
     ///
     /// # Errors
     /// The VMM's pipes failed.
     pub fn stop(&mut self, mut on_line: impl FnMut(&[u8])) -> Result<Option<GuestExit>, VmError> {
-        let until = Instant::now() + GRACE;
+        let grace = self.machine.stop_timeout_s.min(LONGEST_STOP);
+        let until = Instant::now() + Duration::from_secs(grace);
         // Before the init listens, nobody could take the request.
         if self.console.started() {
             self.child.send(INTERRUPT);

@@ -217,5 +217,10 @@ fn manifest_of(name: &str) -> Result<Manifest, Failure> {
 fn manifest(args: &ImageArgs) -> Result<Manifest, Failure> {
     let mut manifest = manifest_of(&args.image)?;
     overrides::apply(args, &mut manifest.run)?;
+    for port in &args.expose {
+        if !manifest.machine.ports.contains(port) {
+            manifest.machine.ports.push(*port);
+        }
+    }
     Ok(manifest)
 }

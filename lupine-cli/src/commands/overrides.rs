@@ -39,6 +39,7 @@ pub(super) fn apply(args: &ImageArgs, run: &mut Run) -> Result<(), Failure> {
     replace(&mut run.user, &args.user);
     replace(&mut run.hostname, &args.hostname);
     replace(&mut run.stop_signal, &args.stop_signal);
+    run.stop_timeout_s = args.stop_timeout.or(run.stop_timeout_s);
     run.groups.extend(args.group_add.iter().cloned());
     run.tmpfs.extend(args.tmpfs.iter().cloned());
     run.overlays.extend(args.overlay.iter().cloned());
