@@ -430,7 +430,10 @@ const BUILTIN: &[(&str, &str)] = &[
     ("hello", include_str!("data/apps/hello.toml")),
     ("memcached", include_str!("data/apps/memcached.toml")),
     ("nginx", include_str!("data/apps/nginx.toml")),
+    ("nodejs", include_str!("data/apps/nodejs.toml")),
+    ("php", include_str!("data/apps/php.toml")),
     ("postgres", include_str!("data/apps/postgres.toml")),
+    ("python3", include_str!("data/apps/python3.toml")),
     ("redis", include_str!("data/apps/redis.toml")),
 ];
 
@@ -623,6 +626,20 @@ mod tests {
             let text = toml::to_string(&manifest).unwrap();
             assert_eq!(Manifest::parse(&text, name).unwrap(), manifest);
         }
+    }
+
+    #[test]
+    fn the_manifests_of_container_images_are_valid() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/manifests");
+        let mut found = 0;
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let manifest = Manifest::load(&path).unwrap();
+            assert_eq!(path.file_stem().unwrap(), &*manifest.name);
+            assert!(manifest.health.is_some());
+            found += 1;
+        }
+        assert_eq!(found, 4);
     }
 
     #[test]

@@ -130,6 +130,31 @@ fn redis_keeps_a_value() {
     }
 }
 
+/// Real applications as Debian packages them, on kernels of the needs that were derived, in user
+/// mode and in kernel mode.
+#[test]
+fn every_application_passes_its_health_check() {
+    if !asked_for_all() || !able(ALL) {
+        return;
+    }
+    // The benchmark of kernel operations has no check, and the others have tests of their own.
+    let elsewhere = ["bench", "hello", "nginx", "redis"];
+    for name in Manifest::builtin_names().filter(|name| !elsewhere.contains(name)) {
+        for &variant in variants() {
+            eprintln!("{name} on {variant}");
+            let app = Manifest::builtin(name).unwrap();
+            let port = app.machine.ports.first().copied();
+            let (mut guest, _) = boot_app(&app, variant, port);
+            let mut lines = Vec::new();
+            guest
+                .wait_ready(|line| lines.push(line.to_vec()))
+                .unwrap_or_else(|error| panic!("{name} on {variant}: {error}"));
+            assert_eq!(in_kernel_mode(&lines), variant.has_kml(), "{name}");
+            guest.stop().unwrap();
+        }
+    }
+}
+
 /// Boots an application in kernel mode on a kernel that counts calls, has `work` done, and holds
 /// the share of the gate against 99 %.
 fn most_calls_take_the_gate(name: &str, port: u16, work: impl Fn(&Guest, u16)) {

@@ -94,7 +94,7 @@ pub enum Command {
 /// The application.
 #[derive(Debug, Args)]
 pub struct ImageArgs {
-    /// A built-in application (apache2, bench, haproxy, hello, memcached, nginx, postgres, redis), a
+    /// A built-in application (apache2, bench, haproxy, hello, memcached, nginx, nodejs, php, postgres, python3, redis), a
     /// manifest (.toml), or an image: OCI layout, docker archive, tar or directory
     #[arg(value_name = "IMAGE")]
     pub image: String,
