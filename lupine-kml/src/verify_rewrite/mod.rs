@@ -458,10 +458,13 @@ impl Check<'_> {
                     let to = one.near_branch_target();
                     match one.code() {
                         Code::Jmp_rel32_64 => to == trampoline.address,
-                        Code::Jmp_rel8_64 => self.new.decode(to).is_some_and(|p| {
-                            p.code() == Code::Jmp_rel32_64
-                                && p.near_branch_target() == trampoline.address
-                        }),
+                        // Not the bytes of the long jump itself, read from within.
+                        Code::Jmp_rel8_64 if to.saturating_add(5) <= *start || to >= site => {
+                            self.new.decode(to).is_some_and(|p| {
+                                p.code() == Code::Jmp_rel32_64
+                                    && p.near_branch_target() == trampoline.address
+                            })
+                        }
                         _ => false,
                     }
                 });

@@ -237,3 +237,13 @@ proptest! {
         }
     }
 }
+
+/// A long jump whose own bytes, read from within, are a short jump to it.
+#[test]
+fn a_jump_within_a_jump_is_none() {
+    if have("cc") && have("nm") {
+        for kind in ["-no-pie", "-pie", "-static"] {
+            check(5_895_066_019_876_153_463, kind);
+        }
+    }
+}
