@@ -209,25 +209,20 @@ impl AppImage {
 
 /// What the image's configuration says about the machine.
 fn complete(manifest: &mut Manifest, config: &ImageConfig) {
-    let ports = &mut manifest.machine.ports;
     let exposed = config
         .exposed_ports
         .iter()
         .filter(|range| range.protocol == Protocol::Tcp)
         .map(|range| range.first);
     for port in exposed {
-        if !ports.contains(&port) {
-            ports.push(port);
-        }
+        manifest.machine.expose(port);
     }
     manifest.run.stop_timeout_s = config.stop_timeout;
     if manifest.health.is_none() {
         manifest.health = health::of_image(config, &manifest.machine.ports);
     }
-    if let Some(port) = manifest.health_port()
-        && !manifest.machine.ports.contains(&port)
-    {
-        manifest.machine.ports.push(port);
+    if let Some(port) = manifest.health_port() {
+        manifest.machine.expose(port);
     }
 }
 

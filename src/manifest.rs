@@ -327,6 +327,15 @@ impl Default for Machine {
     }
 }
 
+impl Machine {
+    /// Adds a TCP port that the application listens on, unless it is known.
+    pub fn expose(&mut self, port: u16) {
+        if !self.ports.contains(&port) {
+            self.ports.push(port);
+        }
+    }
+}
+
 /// How to tell that an application is ready.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

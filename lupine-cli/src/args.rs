@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use lupine::kernel::toolchain::Compiler;
-use lupine::manifest::Tmpfs;
+use lupine::manifest::{Manifest, Tmpfs};
 use lupine::variant::Variant;
 use lupine::vmm::Vmm;
 
@@ -91,12 +91,21 @@ pub enum Command {
     },
 }
 
+/// What an image can be named by.
+fn image_help() -> String {
+    let names: Vec<&str> = Manifest::builtin_names().collect();
+    format!(
+        "A built-in application ({}), a manifest (.toml), or an image: OCI layout, docker archive, \
+         tar or directory",
+        names.join(", ")
+    )
+}
+
 /// The application.
 #[derive(Debug, Args)]
 pub struct ImageArgs {
-    /// A built-in application (apache2, bench, haproxy, hello, memcached, nginx, nodejs, php, postgres, python3, redis), a
-    /// manifest (.toml), or an image: OCI layout, docker archive, tar or directory
-    #[arg(value_name = "IMAGE")]
+    /// What runs, as the user names it.
+    #[arg(value_name = "IMAGE", help = image_help())]
     pub image: String,
     /// Replace the image's entry point
     #[arg(long, value_name = "PROGRAM")]

@@ -122,16 +122,21 @@ fn deep_nesting_is_an_error_or_works() {
     }
 }
 
+/// Symbols `S0`, `S1`, ...: the first as `first` says, each other one as `next` of the one before.
+fn chain(length: usize, first: &str, next: impl Fn(usize) -> String) -> String {
+    let mut text = format!("config S0\n\t{first}\n\n");
+    for number in 1..length {
+        text.push_str(&format!("config S{number}\n\t{}\n\n", next(number - 1)));
+    }
+    text
+}
+
 #[test]
 fn long_chains_of_symbols_are_evaluated_or_rejected() {
     for (length, accepted) in [(1_400, true), (20_000, false)] {
-        let mut text = String::from("config S0\n\tbool \"s\"\n\tdefault y\n\n");
-        for number in 1..length {
-            let before = number - 1;
-            text.push_str(&format!(
-                "config S{number}\n\tbool\n\tdefault S{before}\n\n"
-            ));
-        }
+        let text = chain(length, "bool \"s\"\n\tdefault y", |before| {
+            format!("bool\n\tdefault S{before}")
+        });
         let files = MemoryFiles::from([("Kconfig", text)]);
         let (environment, dialect) = (Environment::new(), Dialect::LINUX_6_12);
         let loaded = Kconfig::load(&files, "Kconfig", &environment, &RefuseShell, dialect);
@@ -155,13 +160,9 @@ fn long_chains_of_symbols_are_evaluated_or_rejected() {
 #[test]
 fn long_chains_of_submenus_are_rejected() {
     for (length, accepted) in [(400, true), (60_000, false)] {
-        let mut text = String::from("config S0\n\tbool \"s\"\n\n");
-        for number in 1..length {
-            let before = number - 1;
-            text.push_str(&format!(
-                "config S{number}\n\tbool \"s\"\n\tdepends on S{before}\n\n"
-            ));
-        }
+        let text = chain(length, "bool \"s\"", |before| {
+            format!("bool \"s\"\n\tdepends on S{before}")
+        });
         let found = findings(text.as_bytes());
         assert_eq!(found.is_empty(), accepted, "{length}: {:?}", found.first());
     }
@@ -175,11 +176,9 @@ fn a_symbol_may_be_declared_a_hundred_thousand_times() {
 
 #[test]
 fn chains_of_ranges_do_not_end_the_program() {
-    let mut text = String::from("config S0\n\tint \"s\"\n\n");
-    for number in 1..20_000 {
-        let before = number - 1;
-        text.push_str(&format!("config S{number}\n\tint\n\trange S{before} 9\n\n"));
-    }
+    let text = chain(20_000, "int \"s\"", |before| {
+        format!("int\n\trange S{before} 9")
+    });
     let files = MemoryFiles::from([("Kconfig", text)]);
     let (environment, dialect) = (Environment::new(), Dialect::LINUX_6_12);
     let tree = Kconfig::load(&files, "Kconfig", &environment, &RefuseShell, dialect).unwrap();

@@ -264,19 +264,16 @@ impl FileTree {
             self.inodes.replace(Self::ROOT, inode);
             return Ok(Self::ROOT);
         };
-        let layer = self.layer;
         if let Some(old) = self.child(parent, &name) {
             if inode.kind.is_directory() && self.is_directory(old) {
                 self.inodes.replace(old, inode);
-                let entry = Entry { inode: old, layer };
-                self.entries_mut(parent).insert(&name, entry);
+                self.name(parent, &name, old);
                 return Ok(old);
             }
             self.unlink(parent, &name);
         }
         let id = self.allocate(inode, parent)?;
-        self.entries_mut(parent)
-            .insert(&name, Entry { inode: id, layer });
+        self.name(parent, &name, id);
         Ok(id)
     }
 
@@ -288,11 +285,9 @@ impl FileTree {
         inode: Inode,
     ) -> Result<InodeId, TreeError> {
         resolve::check_name(name)?;
-        let layer = self.layer;
         self.unlink(directory, name);
         let id = self.allocate(inode, directory)?;
-        self.entries_mut(directory)
-            .insert(name, Entry { inode: id, layer });
+        self.name(directory, name, id);
         Ok(id)
     }
 
@@ -304,16 +299,9 @@ impl FileTree {
         target: InodeId,
     ) -> Result<(), TreeError> {
         resolve::check_name(name)?;
-        let layer = self.layer;
         self.inodes.set_links(target, self.link_count(target) + 1);
         self.unlink(directory, name);
-        self.entries_mut(directory).insert(
-            name,
-            Entry {
-                inode: target,
-                layer,
-            },
-        );
+        self.name(directory, name, target);
         Ok(())
     }
 
@@ -337,19 +325,12 @@ impl FileTree {
                 kind: self.inode(target).kind.noun(),
             });
         };
-        let layer = self.layer;
         if self.child(parent, &name) != Some(target) {
             // Counted first, so that removing the last other name does not drop the inode.
             self.inodes.set_links(target, self.link_count(target) + 1);
             self.unlink(parent, &name);
         }
-        self.entries_mut(parent).insert(
-            &name,
-            Entry {
-                inode: target,
-                layer,
-            },
-        );
+        self.name(parent, &name, target);
         Ok(())
     }
 
@@ -409,6 +390,13 @@ impl FileTree {
             Some((parent, name)) => self.unlink(parent, &name),
             None => false,
         })
+    }
+
+    /// Has a name of this layer stand for an inode, whose names are counted elsewhere.
+    fn name(&mut self, directory: InodeId, name: &[u8], inode: InodeId) {
+        let layer = self.layer;
+        self.entries_mut(directory)
+            .insert(name, Entry { inode, layer });
     }
 
     /// Removes a name, and what no name stands for any more.

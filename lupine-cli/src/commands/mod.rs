@@ -218,9 +218,7 @@ fn manifest(args: &ImageArgs) -> Result<Manifest, Failure> {
     let mut manifest = manifest_of(&args.image)?;
     overrides::apply(args, &mut manifest.run)?;
     for port in &args.expose {
-        if !manifest.machine.ports.contains(port) {
-            manifest.machine.ports.push(*port);
-        }
+        manifest.machine.expose(*port);
     }
     Ok(manifest)
 }

@@ -92,7 +92,7 @@ struct Output<'a> {
     _parent: tempfile::TempDir,
     /// The same name for all, since make says where it works.
     directory: PathBuf,
-    built: Vec<u8>,
+    /// The `conf` that is used; empty until it is there.
     in_place: Vec<u8>,
 }
 
@@ -105,19 +105,18 @@ impl<'a> Output<'a> {
             kernel,
             _parent: parent,
             directory,
-            built: Vec::new(),
             in_place: Vec::new(),
         };
         // Builds scripts/kconfig/conf, which is then newer than what it is made of.
         output.make(&["allnoconfig"]);
         fs::remove_file(output.directory.join(".config")).unwrap();
-        output.built = fs::read(output.conf()).unwrap();
+        let built = fs::read(output.conf()).unwrap();
         if let Some(conf) = conf {
             fs::copy(conf, output.conf()).unwrap();
         }
         output.in_place = fs::read(output.conf()).unwrap();
         assert!(
-            conf.is_none() || output.in_place != output.built,
+            conf.is_none() || output.in_place != built,
             "the program under test was not put in place"
         );
         output

@@ -1,8 +1,8 @@
 //! Where everything goes, decided from metadata alone.
 //!
 //! Inodes are numbered (see [`numbering`](super::numbering)), and data is placed, in one order: a
-//! directory, then its files, then its subdirectories one after the other, each with all below it. So the files of a directory stand
-//! behind it, and files that are read together stand together.
+//! directory, then its files, then its subdirectories one after the other, each with all below it.
+//! So the files of a directory stand behind it, and files that are read together stand together.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -302,13 +302,13 @@ impl MetadataWriter<'_> {
         let mut table = Vec::new();
         for index in 0..used_inodes {
             let inode = match files.next_if(|&(number, _)| number == first_inode + index) {
-                Some((number, Some(id))) => self.file(number, id)?.encode(),
-                Some((_, None)) => self.lost_and_found()?.encode(),
-                // A reserved one.
-                None => [0; disk_inode::SIZE],
+                Some((number, Some(id))) => self.file(number, id)?,
+                Some((_, None)) => self.lost_and_found()?,
+                // A reserved one: zeros.
+                None => DiskInode::default(),
             };
-            directories += u16::from(inode[1] >> 4 == 0o04);
-            table.extend_from_slice(&inode);
+            directories += u16::from(inode.mode & 0o170_000 == 0o040_000);
+            table.extend_from_slice(&inode.encode());
             if table.len() == TABLE || index + 1 == used_inodes {
                 let end = (u64::from(index) + 1) * disk_inode::SIZE as u64;
                 let offset = (start + 2) * block as u64 + end - table.len() as u64;

@@ -1,6 +1,5 @@
 //! From paths to places: symbolic links are followed within the root.
 
-use super::entries::Entry;
 use super::{FileTree, InodeId, TreeError};
 use crate::inode::{Inode, Kind, Metadata};
 use crate::path::{PathError, TreePath};
@@ -121,9 +120,7 @@ impl FileTree {
                 None => {
                     let inode = Inode::new(Kind::Directory, Metadata::with_mode(0o755));
                     let made = self.allocate(inode, at)?;
-                    let layer = self.layer;
-                    self.entries_mut(at)
-                        .insert(&name, Entry { inode: made, layer });
+                    self.name(at, &name, made);
                     made
                 }
             };

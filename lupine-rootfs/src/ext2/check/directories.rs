@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::{Checker, Problem};
-use crate::ext2::directory::TYPE_DIRECTORY;
+use crate::ext2::directory::file_type;
 use crate::ext2::disk_inode::FLAG_INDEX;
 use crate::ext2::image::{ImageError, RawRecord, ReadAt, Records};
 use crate::ext2::layout::LOST_AND_FOUND;
@@ -130,16 +130,7 @@ impl<R: ReadAt> Checker<'_, R> {
             return false;
         }
         known.names += 1;
-        let wanted = match known.mode & 0o170_000 {
-            0o100_000 => 1,
-            0o040_000 => TYPE_DIRECTORY,
-            0o020_000 => 3,
-            0o060_000 => 4,
-            0o010_000 => 5,
-            0o140_000 => 6,
-            0o120_000 => 7,
-            _ => 0,
-        };
+        let wanted = file_type(known.mode & 0o170_000);
         let stored = self.image.file_type(record.file_type);
         let recorded = self.image.records_file_types();
         if recorded && stored != wanted {
