@@ -29,13 +29,17 @@ fn build(dir: &Path, source: &str) -> i64 {
     getrusage(UsageWho::RUSAGE_CHILDREN).unwrap().max_rss() / 1024
 }
 
+/// Names of about 15 bytes that do not come in order.
+fn name_of(number: u32) -> String {
+    format!("{:x}-{number}", number.wrapping_mul(0x9e37_79b9))
+}
+
 /// Headers of empty files in the directory `d`.
 fn tar_of_empty_files(path: &Path, files: u32) {
     let mut tar = BufWriter::new(File::create(path).unwrap());
     for number in 0..files {
         let mut header = tar::Header::new_ustar();
-        let name = format!("d/{:x}-{number}", number.wrapping_mul(0x9e37_79b9));
-        header.set_path(name).unwrap();
+        header.set_path(format!("d/{}", name_of(number))).unwrap();
         header.set_mode(0o644);
         header.set_size(0);
         header.set_uid(0);
@@ -98,5 +102,17 @@ fn memory_is_bounded() {
         tar_of_empty_files(&dir.join("million.tar"), 1_000_000);
         let taken = build(dir, "million.tar");
         assert!(taken <= MEMORY, "a million: {taken} MiB");
+        for (name, directories, content) in [("empty", 1, ""), ("one byte", 1_000, "x")] {
+            let source = dir.join(name);
+            for number in 0..1_000_000_u32 {
+                let directory = source.join((number % directories).to_string());
+                if number < directories {
+                    fs::create_dir_all(&directory).unwrap();
+                }
+                fs::write(directory.join(name_of(number)), content).unwrap();
+            }
+            let taken = build(dir, name);
+            assert!(taken <= MEMORY, "a million, {name}: {taken} MiB");
+        }
     }
 }

@@ -79,12 +79,11 @@ impl<'a> Request<'a> {
         self.wanted.firsts().map(|(index, _)| index)
     }
 
-    /// The wanted indices, each once, in the order of their places at the sink.
-    pub fn indices_by_place(&self) -> Vec<u64> {
-        let mut indices: Vec<(u64, InodeId)> = self.wanted.firsts().collect();
-        // Equal places keep the order of the source.
-        indices.sort_unstable_by_key(|&(index, inode)| (self.sink.place(inode), index));
-        indices.into_iter().map(|(index, _)| index).collect()
+    /// Where the content `index` begins at the sink ([`ContentSink::place`]): sources that can
+    /// choose deliver in this order. Zero for an index that is not wanted.
+    pub fn place(&self, index: u64) -> u64 {
+        let first = self.wanted.targets(index).first();
+        first.map_or(0, |&inode| self.sink.place(inode))
     }
 
     /// Number of wanted contents (an index wanted twice counts twice).

@@ -127,7 +127,9 @@ pub(crate) fn in_hash_order<'a, T, I: Iterator<Item = (&'a [u8], T)>>(
                 .get(at)
                 .is_none_or(|&at| usize::from(at) == wanted)
         };
-        let mut batch: Vec<Hashed<'_, T>> = names()
+        // Hashes are spread evenly: rarely more than this are in one range.
+        let mut batch: Vec<Hashed<'_, T>> = Vec::with_capacity(count.min(BATCH + BATCH / 32));
+        let hashed = names()
             .enumerate()
             .filter(|&(at, _)| inside(at))
             .map(|(_, (name, child))| {
@@ -138,8 +140,8 @@ pub(crate) fn in_hash_order<'a, T, I: Iterator<Item = (&'a [u8], T)>>(
                     name,
                     child,
                 }
-            })
-            .collect();
+            });
+        batch.extend(hashed);
         batch.sort_unstable_by(|a, b| (a.hash, a.minor, a.name).cmp(&(b.hash, b.minor, b.name)));
         batch
     })

@@ -51,7 +51,8 @@ pub(crate) struct Layout<'t> {
     pub(crate) lost_and_found: Option<u64>,
     /// Shapes of indexed directories.
     pub(crate) indexed: HashMap<InodeId, IndexShape>,
-    /// Positions of files' attribute blocks in the list of them, from 1, by [`InodeId::index`].
+    /// Positions of files' attribute blocks in the list of them, from 1, by [`InodeId::index`]; up to
+    /// the last file that has one.
     xattrs: Vec<u32>,
     pub(crate) xattr_blocks: Vec<XattrBlock>,
     /// Places taken, from 0.
@@ -76,7 +77,7 @@ impl<'t> Layout<'t> {
             numbering,
             lost_and_found: None,
             indexed: HashMap::new(),
-            xattrs: vec![0; tree.inode_bound()],
+            xattrs: Vec::new(),
             xattr_blocks: Vec::new(),
             used: 0,
             diagnostics,
@@ -94,7 +95,7 @@ impl<'t> Layout<'t> {
 
     /// The place of a file's attribute block.
     pub(crate) fn xattr_place(&self, id: InodeId) -> Option<u64> {
-        let block = self.xattrs[id.index()].checked_sub(1)?;
+        let block = self.xattrs.get(id.index())?.checked_sub(1)?;
         Some(self.xattr_blocks[block as usize].place)
     }
 
@@ -224,7 +225,7 @@ impl<'t> Layout<'t> {
             let block = &mut self.xattr_blocks[number as usize - 1];
             if block.references < xattr::MAX_REFERENCES {
                 block.references += 1;
-                self.xattrs[id.index()] = number;
+                self.set_xattrs(id, number);
                 return;
             }
         }
@@ -236,8 +237,15 @@ impl<'t> Layout<'t> {
         // There are no more of them than inodes, which have 32-bit numbers.
         let number = self.xattr_blocks.len() as u32;
         shared.insert(xattrs, number);
-        self.xattrs[id.index()] = number;
+        self.set_xattrs(id, number);
         self.used += 1;
+    }
+
+    fn set_xattrs(&mut self, id: InodeId, number: u32) {
+        if self.xattrs.len() <= id.index() {
+            self.xattrs.resize(id.index() + 1, 0);
+        }
+        self.xattrs[id.index()] = number;
     }
 }
 

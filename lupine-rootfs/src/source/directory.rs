@@ -11,7 +11,7 @@ use crate::content::{Content, SourceId};
 use crate::inode::{Inode, Kind, Metadata};
 use crate::path::TreePath;
 use crate::source::error::{PlaceError, SourceError};
-use crate::source::files::Files;
+use crate::source::files::FilesBuilder;
 use crate::source::layer::Reading;
 use crate::source::limits::Limit;
 use crate::source::report::{Diagnostic, LayerReport};
@@ -34,7 +34,7 @@ impl DirectorySource {
     /// First pass: puts the directory on top of what is in the tree.
     pub(crate) fn read(&self, reading: &mut Reading<'_>) -> Result<(), SourceError> {
         reading.tree.begin_layer();
-        let mut files = Files::new(self.path.clone());
+        let mut files = FilesBuilder::new(self.path.clone());
         let mut report = LayerReport {
             name: self.name.clone(),
             compression: None,
@@ -93,7 +93,8 @@ impl DirectorySource {
             });
         }
         reading.report.layers.push(report);
-        files.shrink();
+        let files = files.finish();
+        let files = files.map_err(SourceError::io(&self.path, "note the files of"))?;
         reading.tree.add_source(Box::new(files));
         Ok(())
     }
@@ -120,7 +121,7 @@ impl DirectorySource {
         reading: &mut Reading<'_>,
         path: &TreePath,
         mut entry: Entry,
-        (source, files): (SourceId, &mut Files),
+        (source, files): (SourceId, &mut FilesBuilder),
     ) -> Result<Option<InodeId>, SourceError> {
         let host = || self.path.join(OsStr::from_bytes(&entry.path));
         let stat = &entry.stat;

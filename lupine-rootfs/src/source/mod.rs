@@ -43,6 +43,7 @@ mod layer;
 mod limits;
 mod oci;
 mod platform;
+mod records;
 mod report;
 mod store;
 pub(crate) mod stream;

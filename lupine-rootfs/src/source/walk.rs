@@ -7,7 +7,6 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
-use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -28,41 +27,80 @@ const PIECE: usize = 128;
 /// Entries that are looked at before they are visited.
 const AHEAD: usize = 2048;
 
-/// The names of a directory, sorted, in one allocation.
+/// Bytes of names that are kept although they were visited.
+const SPARE: usize = 1 << 20;
+
+/// The names of a directory, in pieces of [`PIECE`], which are taken away one by one: of a huge
+/// directory the names go while its tree comes.
 #[derive(Debug, Default)]
 struct Names {
+    /// The pieces, the first one last; in each the names in order, and before each name its length.
     bytes: Vec<u8>,
-    /// Start and length of each.
-    at: Vec<(u32, u16)>,
+    /// Where the pieces start, and how many names they have.
+    pieces: Vec<(u32, u16)>,
 }
 
 impl Names {
     fn read(directory: &OwnedFd) -> io::Result<Self> {
-        let mut names = Self::default();
+        let mut found = Vec::new();
+        let mut starts = Vec::new();
         for entry in Dir::read_from(directory)? {
             let entry = entry?;
             let name = entry.file_name().to_bytes();
             if matches!(name, b"." | b"..") {
                 continue;
             }
-            let (Ok(start), Ok(len)) =
-                (u32::try_from(names.bytes.len()), u16::try_from(name.len()))
-            else {
-                return Err(io::ErrorKind::OutOfMemory.into());
-            };
-            names.bytes.extend_from_slice(name);
-            names.at.push((start, len));
+            let start = u32::try_from(found.len()).map_err(|_| io::ErrorKind::OutOfMemory)?;
+            let len = u8::try_from(name.len()).map_err(|_| io::ErrorKind::InvalidFilename)?;
+            starts.push(start);
+            found.push(len);
+            found.extend_from_slice(name);
         }
-        let Self { bytes, at } = &mut names;
-        let name = |&(start, len): &(u32, u16)| &bytes[start as usize..][..len as usize];
-        at.sort_unstable_by(|a, b| name(a).cmp(name(b)));
+        let behind = |&start: &u32| &found[start as usize..];
+        let name = |start: &u32| first_name(behind(start)).0;
+        starts.sort_unstable_by(|a, b| name(a).cmp(name(b)));
+        let mut names = Self {
+            bytes: Vec::with_capacity(found.len()),
+            pieces: Vec::with_capacity(starts.len().div_ceil(PIECE)),
+        };
+        for piece in starts.chunks(PIECE).rev() {
+            names
+                .pieces
+                .push((names.bytes.len() as u32, piece.len() as u16));
+            for start in piece {
+                let len = 1 + name(start).len();
+                names.bytes.extend_from_slice(&behind(start)[..len]);
+            }
+        }
         Ok(names)
     }
 
-    fn get(&self, number: usize) -> &[u8] {
-        let (start, len) = self.at[number];
-        &self.bytes[start as usize..][..len as usize]
+    /// The names of a piece; pieces count from the end.
+    fn piece(&self, number: usize) -> impl Iterator<Item = &[u8]> {
+        let (start, len) = self.pieces[number];
+        let mut rest = &self.bytes[start as usize..];
+        (0..len).map(move |_| {
+            let name;
+            (name, rest) = first_name(rest);
+            name
+        })
     }
+
+    /// Takes pieces away, so that this many are left.
+    fn keep(&mut self, pieces: usize) {
+        if let Some(&(end, _)) = self.pieces.get(pieces) {
+            self.pieces.truncate(pieces);
+            self.bytes.truncate(end as usize);
+            if self.bytes.capacity() - self.bytes.len() > SPARE {
+                self.bytes.shrink_to_fit();
+            }
+        }
+    }
+}
+
+/// A name that has its length before it, and what is behind the name.
+fn first_name(bytes: &[u8]) -> (&[u8], &[u8]) {
+    bytes[1..].split_at(usize::from(bytes[0]))
 }
 
 /// A directory that is being walked.
@@ -149,32 +187,30 @@ impl Walk<'_> {
         let mut below = vec![Vec::new()];
         while !below.is_empty() {
             let next = below.split_off(below.len().saturating_sub(DIRECTORIES));
-            let opened: Vec<OpenDirectory> = next
+            let mut opened: Vec<OpenDirectory> = next
                 .into_par_iter()
                 .rev()
                 .map(|path| self.open(path))
                 .collect::<Result<_, _>>()?;
-            let pieces: Vec<(&OpenDirectory, Range<usize>)> = opened
-                .iter()
-                .flat_map(|directory| {
-                    let len = directory.names.at.len();
-                    let starts = (0..len).step_by(PIECE);
-                    starts.map(move |from| (directory, from..len.min(from + PIECE)))
-                })
-                .collect();
+            let pieces = opened.iter().enumerate().flat_map(|(number, directory)| {
+                let pieces = directory.names.pieces.iter().enumerate().rev();
+                pieces.map(move |(piece, &(_, len))| (number, piece, len))
+            });
+            let pieces: Vec<(usize, usize, u16)> = pieces.collect();
             let found = below.len();
             let mut rest = &pieces[..];
             let mut seen: Vec<Vec<Entry>> = Vec::new();
             while !rest.is_empty() || !seen.is_empty() {
                 let mut entries = 0;
-                let enough = |piece: &&(&OpenDirectory, Range<usize>)| {
-                    entries += piece.1.len();
+                let enough = |&&(_, _, len): &&(usize, usize, u16)| {
+                    entries += usize::from(len);
                     entries <= AHEAD
                 };
                 let next;
                 (next, rest) = rest.split_at(rest.iter().take_while(enough).count());
                 let look = || {
-                    let looks = next.par_iter().map(|piece| self.look(piece));
+                    let looks = next.par_iter();
+                    let looks = looks.map(|&(number, piece, _)| self.look(&opened[number], piece));
                     looks.collect::<Result<Vec<_>, _>>()
                 };
                 let visited = || {
@@ -189,6 +225,9 @@ impl Walk<'_> {
                 let (visited, looked) = rayon::join(visited, look);
                 visited?;
                 seen = looked?;
+                for &(number, piece, _) in next {
+                    opened[number].names.keep(piece);
+                }
             }
             below[found..].reverse();
         }
@@ -210,12 +249,8 @@ impl Walk<'_> {
         })
     }
 
-    fn look(
-        &self,
-        (directory, range): &(&OpenDirectory, Range<usize>),
-    ) -> Result<Vec<Entry>, SourceError> {
-        let look = |number| {
-            let name = directory.names.get(number);
+    fn look(&self, directory: &OpenDirectory, piece: usize) -> Result<Vec<Entry>, SourceError> {
+        let look = |name: &[u8]| {
             let mut path = Vec::with_capacity(directory.path.len() + 1 + name.len());
             path.extend_from_slice(&directory.path);
             if !path.is_empty() {
@@ -240,7 +275,7 @@ impl Walk<'_> {
                 target,
             })
         };
-        range.clone().map(look).collect()
+        directory.names.piece(piece).map(look).collect()
     }
 
     /// The extended attributes of a file, the link itself if it is one. Labels of the host's

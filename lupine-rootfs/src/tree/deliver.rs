@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use super::entries::make_room;
 use super::{FileTree, InodeId};
 use crate::content::{ContentSink, Data, DeliverError, Request, SourceId, Wanted};
 
@@ -24,6 +25,7 @@ impl FileTree {
         let mut inline = HashSet::new();
         for id in inodes {
             if let Some((source, _)) = self.content_source(id) {
+                make_room(&mut wanted[source.0 as usize], 1);
                 wanted[source.0 as usize].push(id);
             } else if let Some(Data::Inline(bytes)) = self.content(id).map(|content| content.data) {
                 if !inline.insert(id) {

@@ -48,7 +48,7 @@ pub(super) struct Entries {
 
 /// Makes room for `more` values, and for an eighth of what there is: doubling would leave a quarter
 /// of all memory unused.
-fn make_room<T>(values: &mut Vec<T>, more: usize) {
+pub(super) fn make_room<T>(values: &mut Vec<T>, more: usize) {
     if values.capacity() - values.len() < more {
         values.reserve_exact(more.max(values.len() / 8));
     }
