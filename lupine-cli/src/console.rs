@@ -4,6 +4,9 @@ use std::io::{self, BufRead as _, IsTerminal as _, Write};
 
 use lupine_kconfig::Console;
 
+/// What a shell says of a program that SIGPIPE ended.
+const BY_SIGPIPE: i32 = 128 + 13;
+
 /// Where what `conf` prints goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Channel {
@@ -16,6 +19,7 @@ pub enum Channel {
 /// The standard streams as a console.
 pub struct Terminal {
     terminal: bool,
+    channel: Channel,
     out: io::BufWriter<Box<dyn Write>>,
 }
 
@@ -29,25 +33,37 @@ impl Terminal {
         };
         Terminal {
             terminal: io::stdin().is_terminal() && io::stdout().is_terminal(),
+            channel,
             out: io::BufWriter::new(out),
         }
     }
 
     /// Passes on what was printed.
     pub fn flush(&mut self) {
-        // A reader that went away is no reason to leave the files unwritten.
-        let _ = self.out.flush();
+        let flushed = self.out.flush();
+        self.end_without_reader(flushed);
+    }
+
+    /// Where nobody reads what was asked for any more, the process ends as `conf` does by SIGPIPE:
+    /// at the end of its input it may repeat a question for ever.
+    fn end_without_reader(&self, written: io::Result<()>) {
+        let gone = |error: io::Error| error.kind() == io::ErrorKind::BrokenPipe;
+        if self.channel == Channel::Output && written.is_err_and(gone) {
+            std::process::exit(BY_SIGPIPE);
+        }
     }
 }
 
 impl Console for Terminal {
     fn print(&mut self, text: &[u8]) {
-        let _ = self.out.write_all(text);
+        let written = self.out.write_all(text);
+        self.end_without_reader(written);
     }
 
     fn complain(&mut self, text: &[u8]) {
         self.flush();
-        let _ = io::stderr().write_all(text);
+        let written = io::stderr().write_all(text);
+        self.end_without_reader(written);
     }
 
     fn read_line(&mut self, limit: usize) -> Option<Vec<u8>> {

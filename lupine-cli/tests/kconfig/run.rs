@@ -16,6 +16,9 @@ use std::sync::OnceLock;
 /// Seconds after which a run is ended, and counts as a difference.
 const LIMIT: &str = "300";
 
+/// The status of `timeout` when that is over.
+const TIMED_OUT: i32 = 124;
+
 /// Bytes of output after which a program is taken to write without end, about a whole tree.
 const ENDLESS: usize = 16 << 20;
 
@@ -182,9 +185,9 @@ impl Setting {
             (read_some(stdout, endless), stderr.join().unwrap())
         });
         if stdout.len().max(stderr.len()) >= endless {
-            // At the end of its input `conf` may repeat a question for ever.
-            drop(child.kill());
-            child.wait().unwrap();
+            // At the end of its input `conf` may repeat a question for ever: until nobody reads it.
+            let status = child.wait().unwrap();
+            assert_ne!(status.code(), Some(TIMED_OUT), "goes on without a reader");
             return Outcome {
                 status: -1,
                 stdout,
