@@ -209,6 +209,39 @@ impl<'a> Code<'a> {
             .copied()
     }
 
+    /// The function whose code runs to `address`: [`span`](Self::span), or the one before with its tail.
+    pub(crate) fn body(&self, address: u64) -> Option<Span> {
+        self.span(address).or_else(|| {
+            let after = self.spans.partition_point(|s| s.start <= address);
+            let body = self.with_tail(*self.spans[..after].last()?);
+            (address < body.end).then_some(body)
+        })
+    }
+
+    /// A span with what its last instruction goes on into, up to the next one: unwind entries of C libraries end
+    /// before the call that makes a thread, whose caller the child does not have.
+    pub(crate) fn with_tail(&self, span: Span) -> Span {
+        let end = Span {
+            start: span.start.max(span.end.saturating_sub(15)),
+            end: span.end,
+        };
+        let goes_on = self
+            .instructions(end)
+            .last()
+            .is_some_and(|last| last.next_ip() == span.end && !ends_flow(last.flow_control()));
+        if !goes_on {
+            return span;
+        }
+        let next = self.spans.partition_point(|s| s.start < span.end);
+        let next = self.spans[next..].first().map(|next| next.start);
+        let range = self.locate(span.end.saturating_sub(1));
+        let end = range.map(|(range, _)| range.start + range.bytes.len() as u64);
+        Span {
+            start: span.start,
+            end: next.into_iter().chain(end).min().unwrap_or(span.end),
+        }
+    }
+
     /// Decoded instructions from `start` to `end` or to the end of the code range around `start`, in order.
     pub(crate) fn instructions(&self, span: Span) -> impl Iterator<Item = Instruction> + '_ {
         let mut at = span.start;

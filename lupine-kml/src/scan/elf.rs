@@ -169,6 +169,8 @@ pub(crate) struct Elf<'a> {
     pub(crate) imports: Vec<Import<'a>>,
     /// Addresses of code that relocations put into data.
     pub(crate) pointers: Vec<u64>,
+    /// Where relocations put which address of this file, in order of place.
+    pub(crate) filled: Vec<(u64, u64)>,
 }
 
 /// Size of one program header.
@@ -243,6 +245,7 @@ impl<'a> Elf<'a> {
             symbols: Vec::new(),
             imports: Vec::new(),
             pointers: Vec::new(),
+            filled: Vec::new(),
         };
         elf.sections = elf.read_sections()?;
         elf.dynamic = elf.read_dynamic();
@@ -454,7 +457,7 @@ impl<'a> Elf<'a> {
             }
         }
         let fallback = self.dynamic_symbol_table();
-        let (mut pointers, mut imports) = (Vec::new(), Vec::new());
+        let (mut pointers, mut imports, mut filled) = (Vec::new(), Vec::new(), Vec::new());
         let mut left = self.data.len();
         for (relocations, link) in tables {
             let Some(rest) = left.checked_sub(relocations.len()) else {
@@ -478,7 +481,8 @@ impl<'a> Elf<'a> {
                     Some(symbol(raw, strings))
                 });
                 match kind {
-                    elf::R_X86_64_RELATIVE | elf::R_X86_64_IRELATIVE => pointers.push(addend),
+                    elf::R_X86_64_RELATIVE => filled.push((slot, addend)),
+                    elf::R_X86_64_IRELATIVE => pointers.push(addend),
                     elf::R_X86_64_64 | elf::R_X86_64_JUMP_SLOT | elf::R_X86_64_GLOB_DAT => {
                         if let Some(symbol) = target.filter(|_| index != 0) {
                             if symbol.defined {
@@ -494,11 +498,14 @@ impl<'a> Elf<'a> {
                 }
             }
         }
+        filled.sort_unstable();
+        pointers.extend(filled.iter().map(|(_, value)| *value));
         pointers.extend(self.relr_pointers());
         pointers.sort_unstable();
         pointers.dedup();
         imports.sort_by_key(|i| i.slot);
         self.pointers = pointers;
+        self.filled = filled;
         self.imports = imports;
     }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::code::{Code, Span, is_near_branch};
 use super::elf::{Elf, ElfError};
 use super::sites::{FunctionRef, Number};
-use super::values::{self, ARGUMENTS, State};
+use super::values::{self, ARGUMENTS, State, Value};
 use super::{Names, number};
 
 /// Where a call goes.
@@ -31,6 +31,8 @@ pub struct Call {
     pub callee: Callee,
     /// Constants that the six integer arguments can hold there (rdi, rsi, rdx, rcx, r8, r9); empty where unknown.
     pub arguments: [Vec<u64>; 6],
+    /// Which integer argument of the calling function, counted from 0, each argument is there, where it is one.
+    pub passed: [Option<u8>; 6],
 }
 
 /// A system call of a function.
@@ -82,6 +84,7 @@ fn functions_as_is(data: &[u8]) -> Result<Vec<Function>, ElfError> {
     let stubs = Stubs {
         code: &code,
         imports: elf.imports.iter().map(|i| (i.slot, i.name)).collect(),
+        filled: elf.filled.iter().copied().collect(),
     };
     Ok(code
         .spans
@@ -93,6 +96,8 @@ fn functions_as_is(data: &[u8]) -> Result<Vec<Function>, ElfError> {
 struct Stubs<'a> {
     code: &'a Code<'a>,
     imports: BTreeMap<u64, &'a [u8]>,
+    /// Addresses of this file that relocations put into data.
+    filled: BTreeMap<u64, u64>,
 }
 
 impl Stubs<'_> {
@@ -105,8 +110,9 @@ impl Stubs<'_> {
             system_calls: Vec::new(),
             indirect: false,
         };
-        values::interpret(self.code, span, |one, state| {
-            self.record(&mut out, span, one, state);
+        let body = self.code.with_tail(span);
+        values::interpret(self.code, body, |one, state| {
+            self.record(&mut out, body, one, state);
         });
         out.references.sort_unstable();
         out.references.dedup();
@@ -137,9 +143,11 @@ impl Stubs<'_> {
             FlowControl::IndirectCall | FlowControl::IndirectBranch
                 if one.is_ip_rel_memory_operand() =>
             {
-                match self.imports.get(&one.memory_displacement64()) {
-                    Some(name) => Callee::Import(super::text(name)),
-                    None => {
+                let slot = one.memory_displacement64();
+                match (self.imports.get(&slot), self.filled.get(&slot)) {
+                    (Some(name), _) => Callee::Import(super::text(name)),
+                    (None, Some(target)) if self.code.contains(*target) => Callee::Local(*target),
+                    _ => {
                         out.indirect = true;
                         return;
                     }
@@ -163,6 +171,10 @@ impl Stubs<'_> {
             address: one.ip(),
             callee,
             arguments: std::array::from_fn(constants),
+            passed: ARGUMENTS.map(|register| match state.get(register) {
+                Value::Argument(own) => Some(own),
+                _ => None,
+            }),
         });
     }
 

@@ -79,7 +79,7 @@ pub(crate) fn describe(elf: &Elf<'_>, code: &Code<'_>, plans: &BTreeMap<u64, Pla
         offset: elf.offset_of(*address).unwrap_or(0),
         address: *address,
         function: code
-            .span(*address)
+            .body(*address)
             .map(|span| names.function_around(span, *address)),
         number: numbers.get(address).cloned().unwrap_or(Number::Unknown),
         evidence: *evidence,
@@ -98,13 +98,13 @@ fn numbers(code: &Code<'_>) -> BTreeMap<u64, Number> {
     let mut out = BTreeMap::new();
     let mut done = std::collections::BTreeSet::new();
     for address in code.syscalls.keys() {
-        let Some(span) = code.span(*address) else {
+        let Some(span) = code.body(*address) else {
             continue;
         };
         if !done.insert(span.start) {
             continue;
         }
-        values::interpret(code, span, |one, state| {
+        values::interpret(code, code.with_tail(span), |one, state| {
             if one.code() == iced_x86::Code::Syscall {
                 out.insert(one.ip(), number(state));
             }

@@ -269,11 +269,15 @@ pub(crate) fn interpret(code: &Code<'_>, span: Span, mut visit: impl FnMut(&Inst
     // Reached from elsewhere (jump tables, landing pads, other functions): nothing is known there.
     let mut known = std::collections::BTreeSet::from([span.start]);
     known.extend(&branched);
+    let mut after_gap = false;
     for (i, one) in body.iter().enumerate().skip(1) {
-        let after_gap = body[i - 1].next_ip() != one.ip() || ends_flow(body[i - 1].flow_control());
-        if !known.contains(&one.ip()) && (code.is_target(one.ip()) || after_gap) {
+        after_gap |= body[i - 1].next_ip() != one.ip() || ends_flow(body[i - 1].flow_control());
+        // Padding before an aligned loop is not where anything enters.
+        let padding = after_gap && one.mnemonic() == Mnemonic::Nop && !code.is_target(one.ip());
+        if !known.contains(&one.ip()) && !padding && (code.is_target(one.ip()) || after_gap) {
             heads.insert(i, State::unknown());
         }
+        after_gap &= padding;
     }
     let mut joins: std::collections::BTreeSet<usize> = heads.keys().copied().collect();
     joins.extend(branched.iter().filter_map(|t| position.get(t)));
