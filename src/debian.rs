@@ -55,6 +55,10 @@ const EXCLUDED: &[&str] = &[
     "/usr/share/info/*",
 ];
 
+/// Packages' scripts put links beside manual pages, and some (Java's) end when the folder is missing.
+const MANUAL_FOLDERS: &str =
+    r#"--essential-hook=for section in 1 5 8; do mkdir -p "$1/usr/share/man/man$section"; done"#;
+
 /// A download and installation that takes longer than this has stalled.
 const TIME_LIMIT: Duration = Duration::from_secs(15 * 60);
 
@@ -72,7 +76,7 @@ pub fn image(
 ) -> Result<PathBuf, DebianError> {
     host::require(&[Purpose::DebianImage], &[]).map_err(DebianError::Missing)?;
     let names = packages.join(",");
-    let key = DigestBuilder::new("debian-image-1")
+    let key = DigestBuilder::new("debian-image-2")
         .field("suite", suite.as_bytes())
         .field("packages", names.as_bytes())
         .field("versions", &versions(packages, cancel))
@@ -119,6 +123,7 @@ fn make(
         .args(["--variant=essential", "--mode=auto", "--format=tar"])
         .arg(format!("--include={names}"))
         .args(excluded)
+        .arg(MANUAL_FOLDERS)
         .args([suite.into(), target.clone().into_os_string()])
         // The same packages give the same bytes.
         .env("SOURCE_DATE_EPOCH", "0")

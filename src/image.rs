@@ -159,7 +159,18 @@ impl AppImage {
             directory: text(&process.working_dir),
             user_is_not_root: process.user.uid != 0 || process.user.gid != 0,
             ports: self.manifest.machine.ports.clone(),
+            programs: self.manifest.needs.programs.clone(),
         }
+    }
+
+    /// The guest's name: the one that the image's configuration or the manifest states, else the
+    /// application's.
+    #[must_use]
+    pub fn hostname(&self) -> String {
+        let process = self.process.as_ref();
+        let stated = process.map(|process| String::from_utf8_lossy(&process.hostname));
+        let stated = stated.filter(|name| !name.is_empty());
+        stated.map_or_else(|| self.manifest.name.clone(), Into::into)
     }
 
     /// What the guest's init has to do, in kernel mode where the variant says.
@@ -173,11 +184,8 @@ impl AppImage {
                 .map(|text| guest::ByteString(text.to_vec()))
                 .collect()
         };
-        let hostname = match process.hostname.is_empty() {
-            true => self.manifest.name.clone(),
-            false => String::from_utf8_lossy(&process.hostname).into_owned(),
-        };
-        let mut init = InitConfig::standard(&hostname, bytes(&process.argv), bytes(&process.env));
+        let mut init =
+            InitConfig::standard(&self.hostname(), bytes(&process.argv), bytes(&process.env));
         if !self.manifest.machine.ports.is_empty() {
             init.setup
                 .push(Step::Address(Machine::guest_interface()).required());

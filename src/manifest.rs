@@ -288,6 +288,10 @@ pub struct ExtraNeeds {
     /// `SYSVIPC = "y"`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub options: BTreeMap<String, String>,
+    /// Programs of the image that the application starts and no analysis sees, such as those that
+    /// scripts name: absolute paths. Their needs are the application's.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub programs: Vec<String>,
 }
 
 impl ExtraNeeds {
@@ -437,13 +441,22 @@ const BUILTIN: &[(&str, &str)] = &[
     ("bench", include_str!("data/apps/bench.toml")),
     ("haproxy", include_str!("data/apps/haproxy.toml")),
     ("hello", include_str!("data/apps/hello.toml")),
+    ("influxdb", include_str!("data/apps/influxdb.toml")),
+    ("mariadb", include_str!("data/apps/mariadb.toml")),
     ("memcached", include_str!("data/apps/memcached.toml")),
     ("nginx", include_str!("data/apps/nginx.toml")),
+    (
+        "node-exporter",
+        include_str!("data/apps/node-exporter.toml"),
+    ),
     ("nodejs", include_str!("data/apps/nodejs.toml")),
+    ("openjdk", include_str!("data/apps/openjdk.toml")),
     ("php", include_str!("data/apps/php.toml")),
     ("postgres", include_str!("data/apps/postgres.toml")),
     ("python3", include_str!("data/apps/python3.toml")),
+    ("rabbitmq", include_str!("data/apps/rabbitmq.toml")),
     ("redis", include_str!("data/apps/redis.toml")),
+    ("wordpress", include_str!("data/apps/wordpress.toml")),
 ];
 
 impl Manifest {

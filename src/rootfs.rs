@@ -75,7 +75,7 @@ impl Rootfs {
         let is_rewritten = init.kml && !image.manifest().run.native_calls;
         let free = u64::from(image.manifest().machine.free_mib) << 20;
         let tracer = if init.trace { TRACE } else { b"" };
-        let key = DigestBuilder::new("rootfs-2")
+        let key = DigestBuilder::new("rootfs-3")
             .field("image", image.key().as_str().as_bytes())
             .field("init", INIT)
             .field("conf", &conf)
@@ -100,9 +100,12 @@ impl Rootfs {
                 put(&mut tree, TRACE_PATH, 0o755, TRACE)?;
             }
             put(&mut tree, CONFIG_PATH, 0o600, &conf)?;
-            if tree.lookup(&resolver()).is_none() {
-                let servers = format!("nameserver {}\n", Machine::guest_name_server());
-                put(&mut tree, "/etc/resolv.conf", 0o644, servers.as_bytes())?;
+            for (path, content) in names(&image.hostname()) {
+                let place = tree.lookup(&TreePath::new(path).unwrap_or_default());
+                let empty = |id| tree.content(id).is_some_and(|content| content.is_empty());
+                if place.is_none_or(empty) {
+                    put(&mut tree, path, 0o644, content.as_bytes())?;
+                }
             }
             let options = Options {
                 size: Size::Smallest { free },
@@ -127,7 +130,10 @@ impl Rootfs {
     }
 }
 
-/// Where C libraries look for name servers.
-fn resolver() -> TreePath {
-    TreePath::new("/etc/resolv.conf").unwrap_or_default()
+/// Where C libraries look names up, which a container's engine supplies when it starts an image:
+/// the name server, and the machine's own names.
+fn names(hostname: &str) -> [(&'static str, String); 2] {
+    let server = format!("nameserver {}\n", Machine::guest_name_server());
+    let own = format!("127.0.0.1\tlocalhost\n127.0.1.1\t{hostname}\n");
+    [("/etc/resolv.conf", server), ("/etc/hosts", own)]
 }

@@ -247,9 +247,60 @@ impl Files for Host {
         Ok(paths.iter().filter_map(read).collect())
     }
 
-    fn below(&self, _folder: &str) -> Vec<String> {
-        Vec::new()
+    fn below(&self, folder: &str) -> Vec<String> {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            if entry.path().is_file() {
+                files.push(entry.path().to_str().unwrap().to_owned());
+            }
+        }
+        files.sort();
+        files
     }
+}
+
+fn entry_of(argv: &[&str]) -> Entry {
+    Entry {
+        argv: argv.iter().map(|&word| word.to_owned()).collect(),
+        path: "/usr/bin:/bin".to_owned(),
+        directory: "/".to_owned(),
+        ..Entry::default()
+    }
+}
+
+/// Holds the calls that strace sees a program and its threads make against those that its analysis
+/// knows.
+fn derived_calls_cover(argv: &[&str]) {
+    let needs = analyse(&Host, &entry_of(argv)).unwrap();
+    let calls = needs
+        .needs
+        .iter()
+        .filter_map(|need| match &need.requirement {
+            Requirement::Call(name) => Some(name.as_str()),
+            _ => None,
+        });
+    let derived: BTreeSet<&str> = calls.collect();
+    let trace = tempfile::NamedTempFile::new().unwrap();
+    let mut strace = Command::new("strace");
+    let strace = strace.args(["-f", "-qq", "-o"]).arg(trace.path());
+    let output = strace.args(argv).stdin(Stdio::null()).output().unwrap();
+    assert!(output.status.success(), "{argv:?}: {output:?}");
+    let text = fs::read_to_string(trace.path()).unwrap();
+    let made: BTreeSet<&str> = text
+        .lines()
+        .map(|line| line.trim_start_matches(|c: char| c.is_ascii_digit() || c == ' '))
+        .filter_map(|line| line.split_once('(').map(|(name, _)| name))
+        .filter(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'))
+        // The exec is the tracer's; a signal's return is the kernel's doing; glibc keeps the
+        // number of the last call in a register around a loop, and every kernel has it.
+        .filter(|name| !["execve", "rt_sigreturn", "exit_group"].contains(name))
+        .collect();
+    assert!(!made.is_empty(), "{argv:?}");
+    let surprising: Vec<&&str> = made.difference(&derived).collect();
+    assert!(
+        surprising.is_empty(),
+        "{argv:?}: {surprising:?}, derived {derived:?}"
+    );
 }
 
 #[test]
@@ -257,46 +308,114 @@ fn every_call_that_a_program_is_seen_to_make_was_derived() {
     if !able(&[Purpose::Test]) {
         return;
     }
-    for argv in [
-        &["/bin/ls", "-l", "/"][..],
-        &["/bin/bash", "-c", "echo $((6 * 7)); true | true"],
+    derived_calls_cover(&["/bin/ls", "-l", "/"]);
+    derived_calls_cover(&["/bin/bash", "-c", "echo $((6 * 7)); true | true"]);
+    derived_calls_cover(&["/bin/busybox", "sh", "-c", "ls / | sort | head -n 1"]);
+}
+
+#[test]
+fn calls_of_python_and_its_extensions_were_derived() {
+    if !able(&[Purpose::Test]) {
+        return;
+    }
+    let program = "import asyncio, socket, mmap, fcntl, threading, multiprocessing.shared_memory\n\
+        async def main(): await asyncio.sleep(0.01)\n\
+        asyncio.run(main())\n\
+        a, b = socket.socketpair()\n\
+        threading.Thread(target=lambda: a.send(b'x')).start()\n\
+        assert b.recv(1) == b'x'\n\
+        mmap.mmap(-1, 4096).close()\n\
+        fcntl.flock(open('/dev/null'), fcntl.LOCK_EX)\n";
+    derived_calls_cover(&["/usr/bin/python3", "-c", program]);
+}
+
+/// The same work in C and in Rust: threads, a socket, a file and a clock.
+#[test]
+fn calls_of_compiled_programs_were_derived() {
+    if !able(&[Purpose::Test, Purpose::Kernel]) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let [c, rust] = ["work.c", "work.rs"].map(|name| dir.path().join(name));
+    fs::write(&c, WORK_IN_C).unwrap();
+    fs::write(&rust, WORK_IN_RUST).unwrap();
+    let gcc = ["gcc", "-O2", "-pthread"];
+    let rustc = ["rustc", "-O", "--edition=2024"];
+    for (name, command, source) in [
+        ("dynamic C", [&gcc[..], &["-pie"]].concat(), &c),
+        ("static C", [&gcc[..], &["-static"]].concat(), &c),
+        (
+            "static C at any address",
+            [&gcc[..], &["-static-pie"]].concat(),
+            &c,
+        ),
+        ("musl", vec!["musl-gcc", "-O2", "-static"], &c),
+        ("dynamic Rust", rustc.to_vec(), &rust),
+        (
+            "static Rust",
+            [&rustc[..], &["-Ctarget-feature=+crt-static"]].concat(),
+            &rust,
+        ),
     ] {
-        let entry = Entry {
-            argv: argv.iter().map(|&word| word.to_owned()).collect(),
-            path: "/usr/bin:/bin".to_owned(),
-            directory: "/".to_owned(),
-            ..Entry::default()
-        };
-        let needs = analyse(&Host, &entry).unwrap();
-        let derived: BTreeSet<&str> = needs
-            .needs
-            .iter()
-            .filter_map(|need| match &need.requirement {
-                Requirement::Call(name) => Some(name.as_str()),
-                _ => None,
-            })
-            .collect();
-        let trace = tempfile::NamedTempFile::new().unwrap();
-        let mut strace = Command::new("strace");
-        let status = strace.args(["-qq", "-o"]).arg(trace.path()).args(argv);
-        assert!(status.stdout(Stdio::null()).status().unwrap().success());
-        let text = fs::read_to_string(trace.path()).unwrap();
-        let made: BTreeSet<&str> = text
-            .lines()
-            .filter_map(|line| line.split_once('(').map(|(name, _)| name))
-            .filter(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'))
-            // The exec is the tracer's; a signal's return is the kernel's doing; glibc keeps the
-            // number of the last call in a register around a loop, and every kernel has it.
-            .filter(|name| !["execve", "rt_sigreturn", "exit_group"].contains(name))
-            .collect();
-        assert!(made.len() > 10, "{made:?}");
-        let surprising: Vec<&&str> = made.difference(&derived).collect();
-        assert!(
-            surprising.is_empty(),
-            "{argv:?}: {surprising:?}, derived {derived:?}"
-        );
+        let program = dir.path().join(name);
+        let mut compile = Command::new(command[0]);
+        let compile = compile
+            .args(&command[1..])
+            .arg("-o")
+            .arg(&program)
+            .arg(source);
+        let output = compile.output().unwrap();
+        assert!(output.status.success(), "{name}: {output:?}");
+        derived_calls_cover(&[program.to_str().unwrap()]);
     }
 }
+
+const WORK_IN_C: &str = r#"
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+static void *answer(void *end) { return (void *)(long)write(*(int *)end, "x", 1); }
+
+int main(void) {
+    int ends[2], epoll = epoll_create1(0), wake = eventfd(1, 0);
+    struct epoll_event event = {.events = EPOLLIN};
+    struct timespec while_ = {.tv_nsec = 1000000};
+    pthread_t thread;
+    char byte;
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) || epoll_ctl(epoll, EPOLL_CTL_ADD, wake, &event))
+        return 1;
+    if (epoll_wait(epoll, &event, 1, 1000) != 1 || pthread_create(&thread, 0, answer, ends))
+        return 2;
+    if (read(ends[1], &byte, 1) != 1 || pthread_join(thread, 0) || nanosleep(&while_, 0))
+        return 3;
+    return printf("done\n") != 5;
+}
+"#;
+
+const WORK_IN_RUST: &str = r#"
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+
+fn main() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let client = std::thread::spawn(move || {
+        TcpStream::connect(address).unwrap().write_all(b"x").unwrap();
+    });
+    let mut byte = [0];
+    listener.accept().unwrap().0.read_exact(&mut byte).unwrap();
+    client.join().unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(1));
+    let own = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+    assert!(std::process::Command::new("/bin/true").status().unwrap().success());
+    println!("{}", own.len());
+}
+"#;
 
 #[test]
 fn no_option_of_a_specialised_configuration_can_go() {

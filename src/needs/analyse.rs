@@ -46,6 +46,19 @@ pub struct Entry {
     pub user_is_not_root: bool,
     /// Ports that it listens on.
     pub ports: Vec<u16>,
+    /// Other programs that it starts: absolute paths.
+    pub programs: Vec<String>,
+}
+
+impl Entry {
+    /// The entry of each program that runs: the application's own first.
+    fn each(&self) -> impl Iterator<Item = Entry> + '_ {
+        let others = self.programs.iter().map(|program| Entry {
+            argv: vec![program.clone()],
+            ..self.clone()
+        });
+        std::iter::once(self.clone()).chain(others)
+    }
 }
 
 /// Why an image cannot run.
@@ -112,25 +125,8 @@ pub enum AnalysisError {
 /// a kernel is built for it.
 pub fn analyse(files: &dyn Files, entry: &Entry) -> Result<Needs, AnalysisError> {
     let mut needs = Needs::default();
-    let program = find_program(files, entry, &mut needs)?;
-    let mut loaded = closure(files, program)?;
-    add_plugins(files, &mut loaded, &mut needs)?;
-    let mapped: Vec<Mapped<'_>> = loaded
-        .iter()
-        .map(|one| Mapped {
-            file: &one.path,
-            bytes: &one.bytes,
-            facts: &one.facts,
-            optional: one.optional,
-        })
-        .collect();
-    reach::add_needs(&mapped, &mut needs);
-    for one in &loaded {
-        add_paths(one, &mut needs);
-        runtime::add_needs(&one.path, &one.bytes, &mut needs);
-    }
-    if let Some(program) = loaded.first() {
-        written::add_needs(files, entry, &program.path, &mut needs)?;
+    for entry in entry.each() {
+        add_program(files, &entry, &mut needs)?;
     }
     add_configured(entry, &mut needs);
     let on_network = needs.needs.iter().any(|need| {
@@ -144,17 +140,46 @@ pub fn analyse(files: &dyn Files, entry: &Entry) -> Result<Needs, AnalysisError>
     Ok(needs)
 }
 
+/// Adds the needs of one program and all that it loads.
+fn add_program(files: &dyn Files, entry: &Entry, needs: &mut Needs) -> Result<(), AnalysisError> {
+    let program = find_program(files, entry, needs)?;
+    let mut loaded = closure(files, program)?;
+    add_plugins(files, &mut loaded, needs)?;
+    let mapped: Vec<Mapped<'_>> = loaded
+        .iter()
+        .map(|one| Mapped {
+            file: &one.path,
+            bytes: &one.bytes,
+            facts: &one.facts,
+            optional: one.optional,
+            by_name: one.by_name,
+        })
+        .collect();
+    reach::add_needs(&mapped, needs);
+    for one in &loaded {
+        add_paths(one, needs);
+        runtime::add_needs(&one.path, &one.bytes, needs);
+    }
+    if let Some(program) = loaded.first() {
+        written::add_needs(files, entry, &program.path, needs)?;
+    }
+    Ok(())
+}
+
 /// The files that the kernel and the dynamic loader map for an application:
-/// its program, the program's interpreter, its libraries.
+/// its programs, their interpreters, their libraries.
 ///
 /// # Errors
 /// Every [`AnalysisError`].
 pub fn loaded(files: &dyn Files, entry: &Entry) -> Result<BTreeSet<String>, AnalysisError> {
-    let program = find_program(files, entry, &mut Needs::default())?;
-    let interpreter = program.facts.interpreter.clone();
-    let closure = closure(files, program)?;
-    let mapped = closure.into_iter().map(|one| one.path);
-    Ok(mapped.chain(interpreter).collect())
+    let mut mapped = BTreeSet::new();
+    for entry in entry.each() {
+        let program = find_program(files, &entry, &mut Needs::default())?;
+        mapped.extend(program.facts.interpreter.clone());
+        let closure = closure(files, program)?;
+        mapped.extend(closure.into_iter().map(|one| one.path));
+    }
+    Ok(mapped)
 }
 
 fn add_configured(entry: &Entry, needs: &mut Needs) {
@@ -251,6 +276,7 @@ mod tests {
             directory: "/".to_owned(),
             user_is_not_root: false,
             ports: Vec::new(),
+            programs: Vec::new(),
         }
     }
 
@@ -285,6 +311,33 @@ mod tests {
             matches!(error, AnalysisError::TooManyInterpreters { .. }),
             "{error}"
         );
+    }
+
+    #[test]
+    fn programs_that_scripts_start_have_their_needs_too() {
+        let files = with("/app", b"#!/bin/sh\nexec $program\n");
+        let alone = entry("/app");
+        let both = Entry {
+            programs: vec!["/usr/bin/perl".to_owned()],
+            ..alone.clone()
+        };
+        let shares = |entry: &Entry| {
+            let needs = analyse(&files, entry).unwrap().needs;
+            let call = Requirement::Call("shmget".to_owned());
+            let mut required = needs
+                .iter()
+                .filter(|need| need.strength == Strength::Required);
+            required.any(|need| need.requirement == call)
+        };
+        assert!(!shares(&alone));
+        assert!(shares(&both));
+        assert!(loaded(&files, &both).unwrap().contains("/usr/bin/perl"));
+        let missing = Entry {
+            programs: vec!["/no/such".to_owned()],
+            ..alone
+        };
+        let error = analyse(&files, &missing).unwrap_err().to_string();
+        assert!(error.contains("/no/such"), "{error}");
     }
 
     #[test]

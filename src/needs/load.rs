@@ -38,6 +38,8 @@ pub(super) struct Loaded {
     pub(super) facts: ElfFacts,
     /// Whether the application is believed to run without it.
     pub(super) optional: bool,
+    /// Whether it is loaded by name at run time.
+    pub(super) by_name: bool,
 }
 
 fn one(files: &dyn Files, path: &str) -> Result<Option<Vec<u8>>, FilesError> {
@@ -89,6 +91,7 @@ pub(super) fn find_program(
                     bytes,
                     facts,
                     optional: false,
+                    by_name: false,
                 }),
                 Err(error) => Err(AnalysisError::Elf { file: path, error }),
             };
@@ -174,6 +177,7 @@ pub(super) fn closure(files: &dyn Files, program: Loaded) -> Result<Vec<Loaded>,
                             bytes,
                             facts,
                             optional: false,
+                            by_name: false,
                         });
                         break;
                     }
@@ -277,6 +281,7 @@ pub(super) fn add_plugins(
                 bytes,
                 facts,
                 optional,
+                by_name: true,
             });
         }
     }
@@ -310,6 +315,7 @@ pub(super) fn add_plugins(
                     bytes,
                     facts,
                     optional,
+                    by_name: false,
                 });
             }
         }

@@ -2,7 +2,8 @@
 //! each file and across files, followed from the entry point on.
 //!
 //! Roots are the program's entry point and every function whose address lies
-//! in data (initialisers, tables of methods). A library's functions count where
+//! in data (initialisers, tables of methods), of what is loaded by name also
+//! what it exports. A library's functions count where
 //! reached code imports them; its tables count once anything of it is reached.
 //! In the C library the distance from the import matters: the call that a
 //! function is there for lies in it or one call away. What lies deeper, is
@@ -33,6 +34,9 @@ pub(super) struct Mapped<'a> {
     /// Whether all of it is optional: it is loaded only where a configuration
     /// asks for it.
     pub(super) optional: bool,
+    /// Whether it is loaded, and its functions are looked up, by name at run
+    /// time.
+    pub(super) by_name: bool,
 }
 
 /// How far from an exported function of the C library its purpose lies, in
@@ -117,7 +121,7 @@ impl<'a> Object<'a> {
         Object {
             mapped: *mapped,
             c_library,
-            roots: roots(mapped.bytes, &functions, &by_start),
+            roots: roots(mapped, &functions, &by_start),
             pointers: pointers.cloned().collect(),
             functions,
             by_start,
@@ -126,10 +130,15 @@ impl<'a> Object<'a> {
     }
 }
 
-/// The entry point and every function that a relocation of data names; all
-/// functions where relocations do not tell (programs at a fixed address).
-fn roots(bytes: &[u8], functions: &[Function], by_start: &HashMap<u64, usize>) -> Vec<usize> {
-    let Ok(elf) = Elf::parse(bytes) else {
+/// The entry point, every function that a relocation of data names, and what is
+/// exported where functions are looked up by name; all functions where
+/// relocations do not tell (programs at a fixed address).
+fn roots(
+    mapped: &Mapped<'_>,
+    functions: &[Function],
+    by_start: &HashMap<u64, usize>,
+) -> Vec<usize> {
+    let Ok(elf) = Elf::parse(mapped.bytes) else {
         return Vec::new();
     };
     let packed = elf
@@ -156,6 +165,10 @@ fn roots(bytes: &[u8], functions: &[Function], by_start: &HashMap<u64, usize>) -
         .filter_map(|at| by_start.get(&at).copied())
         .collect();
     roots.extend(by_start.get(&elf.header.e_entry).copied());
+    if mapped.by_name {
+        let exported = elf.dynsyms.iter().map(|symbol| symbol.st_value);
+        roots.extend(exported.filter_map(|at| by_start.get(&at).copied()));
+    }
     roots.into_iter().collect()
 }
 
@@ -170,6 +183,56 @@ struct Via {
     address: Option<u64>,
 }
 
+/// The function that a call leads to.
+fn callee(
+    objects: &[Object<'_>],
+    exports: &HashMap<&str, Node>,
+    file: usize,
+    call: &Call,
+) -> Option<Node> {
+    match &call.callee {
+        Callee::Local(target) => Some((file, *objects[file].by_start.get(target)?)),
+        Callee::Import(symbol) => exports.get(symbol.as_str()).copied(),
+    }
+}
+
+/// Which functions take the number of a system call as an argument: those that
+/// make it, and those that pass it on to one that does, as musl's cancellation
+/// points do.
+fn numbered(objects: &[Object<'_>], exports: &HashMap<&str, Node>) -> HashMap<Node, BTreeSet<u8>> {
+    let mut new: Vec<(Node, u8)> = Vec::new();
+    let mut callers: HashMap<Node, Vec<(Node, [Option<u8>; 6])>> = HashMap::new();
+    for (file, object) in objects.iter().enumerate() {
+        for (index, function) in object.functions.iter().enumerate() {
+            let node = (file, index);
+            new.extend(function.system_calls.iter().filter_map(|site| {
+                let Number::Argument(at) = site.number else {
+                    return None;
+                };
+                Some((node, at))
+            }));
+            for call in &function.calls {
+                if call.passed.iter().any(Option::is_some)
+                    && let Some(callee) = callee(objects, exports, file, call)
+                {
+                    callers.entry(callee).or_default().push((node, call.passed));
+                }
+            }
+        }
+    }
+    let mut found: HashMap<Node, BTreeSet<u8>> = HashMap::new();
+    while let Some((node, at)) = new.pop() {
+        if found.entry(node).or_default().insert(at) {
+            let callers = callers.get(&node).into_iter().flatten();
+            new.extend(callers.filter_map(|(caller, passed)| {
+                let own = (*passed.get(usize::from(at))?)?;
+                Some((*caller, own))
+            }));
+        }
+    }
+    found
+}
+
 struct Walk<'a> {
     objects: &'a [Object<'a>],
     exports: HashMap<&'a str, Node>,
@@ -177,6 +240,9 @@ struct Walk<'a> {
     reached: HashMap<Node, u32>,
     entered: BTreeSet<usize>,
     queue: VecDeque<(Node, u32, Option<Via>)>,
+    /// Functions that take the number of a system call as an argument, and as
+    /// which.
+    numbered: HashMap<Node, BTreeSet<u8>>,
     unknown: BTreeMap<usize, Vec<String>>,
 }
 
@@ -195,6 +261,7 @@ impl<'a> Walk<'a> {
         }
         Walk {
             objects,
+            numbered: numbered(objects, &exports),
             exports,
             reached: HashMap::new(),
             entered: BTreeSet::new(),
@@ -206,7 +273,7 @@ impl<'a> Walk<'a> {
     fn run(&mut self, needs: &mut Needs) {
         for (file, object) in self.objects.iter().enumerate() {
             // The program, its loader, and what is loaded by name at run time.
-            if file == 0 || object.mapped.optional || is_loader(object.mapped.file) {
+            if file == 0 || object.mapped.by_name || is_loader(object.mapped.file) {
                 self.enter(file, needs);
             }
         }
@@ -373,10 +440,15 @@ impl<'a> Walk<'a> {
             return;
         };
         let name = function.function.name.as_deref().unwrap_or("a function");
-        for site in &function.system_calls {
-            let Number::Argument(at) = site.number else {
+        for &at in self.numbered.get(&callee).into_iter().flatten() {
+            // Its own callers give the number.
+            if call
+                .passed
+                .get(usize::from(at))
+                .is_some_and(Option::is_some)
+            {
                 continue;
-            };
+            }
             let numbers = call.arguments.get(usize::from(at));
             let numbers = numbers.map(Vec::as_slice).unwrap_or_default();
             for number in numbers {
