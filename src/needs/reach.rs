@@ -196,12 +196,15 @@ fn callee(
     }
 }
 
+/// A call's caller, and which of its own arguments each argument is.
+type Passing = (Node, [Option<u8>; 6]);
+
 /// Which functions take the number of a system call as an argument: those that
 /// make it, and those that pass it on to one that does, as musl's cancellation
 /// points do.
 fn numbered(objects: &[Object<'_>], exports: &HashMap<&str, Node>) -> HashMap<Node, BTreeSet<u8>> {
     let mut new: Vec<(Node, u8)> = Vec::new();
-    let mut callers: HashMap<Node, Vec<(Node, [Option<u8>; 6])>> = HashMap::new();
+    let mut callers: HashMap<Node, Vec<Passing>> = HashMap::new();
     for (file, object) in objects.iter().enumerate() {
         for (index, function) in object.functions.iter().enumerate() {
             let node = (file, index);

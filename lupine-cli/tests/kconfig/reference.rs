@@ -61,6 +61,14 @@ impl Version {
         }
     }
 
+    /// The tree or tarball that stands for it.
+    fn source(self) -> PathBuf {
+        match std::env::var_os(self.override_variable()) {
+            Some(path) => PathBuf::from(path),
+            None => PathBuf::from(format!("/usr/src/linux-source-{}.tar.xz", self.name())),
+        }
+    }
+
     fn override_variable(self) -> &'static str {
         match self {
             Self::V6_1 => "LUPINE_KERNEL_SRC_6_1",
@@ -106,10 +114,7 @@ impl Kernel {
         for tool in ["flex", "bison", "gcc", "tar", "xz", "sha256sum"] {
             require(tool)?;
         }
-        let source = match std::env::var_os(version.override_variable()) {
-            Some(path) => PathBuf::from(path),
-            None => PathBuf::from(format!("/usr/src/linux-source-{}.tar.xz", version.name())),
-        };
+        let source = version.source();
         if !source.exists() {
             return Err(format!(
                 "{} does not exist; install linux-source-{} or set {}",
@@ -135,6 +140,19 @@ impl Kernel {
             repaired,
             release,
         })
+    }
+
+    /// The same kernel with all of its tree, which the pipeline unpacks: to be built from.
+    #[allow(dead_code, reason = "the bench builds no kernel")]
+    pub(crate) fn whole(&self, version: Version) -> Self {
+        let lupine = lupine::Lupine::of_user().unwrap();
+        let source = lupine.kernel_source(Some(&version.source())).unwrap();
+        Self {
+            tree: source.path,
+            conf: self.conf.clone(),
+            repaired: self.repaired.clone(),
+            release: self.release.clone(),
+        }
     }
 
     /// The architectures of the tree: the directories of `arch/` that have a `Kconfig`.

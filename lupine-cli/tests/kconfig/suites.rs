@@ -225,6 +225,7 @@ fn a_kernel_is_built_with_lupine_conf_in_place() {
         let Some(kernel) = Kernel::get(version) else {
             return;
         };
+        let kernel = &kernel.whole(version);
         let (files, vmlinux) = smallest_kernel(kernel, None);
         let (our_files, our_vmlinux) = smallest_kernel(kernel, Some(lupine_conf()));
         assert!(files.len() > 1000, "only {} files", files.len());
