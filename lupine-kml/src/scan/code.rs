@@ -14,6 +14,9 @@ use super::elf::{Elf, Kind, word};
 use super::frames::Frames;
 use super::sites::Evidence;
 
+/// Bytes behind a function that are believed to go on with it.
+const TAIL: u64 = 256;
+
 /// One bit per byte of a code range.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Bits(Vec<u64>);
@@ -218,15 +221,16 @@ impl<'a> Code<'a> {
         })
     }
 
-    /// A span with what its last instruction goes on into, up to the next one: unwind entries of C libraries end
-    /// before the call that makes a thread, whose caller the child does not have.
+    /// A span with what its last instruction goes on into, up to the next one, of some length: unwind entries of C
+    /// libraries end before the call that makes a thread, whose caller the child does not have.
     pub(crate) fn with_tail(&self, span: Span) -> Span {
-        let end = Span {
+        // No instruction is longer.
+        let last = Span {
             start: span.start.max(span.end.saturating_sub(15)),
             end: span.end,
         };
         let goes_on = self
-            .instructions(end)
+            .instructions(last)
             .last()
             .is_some_and(|last| last.next_ip() == span.end && !ends_flow(last.flow_control()));
         if !goes_on {
@@ -238,7 +242,11 @@ impl<'a> Code<'a> {
         let end = range.map(|(range, _)| range.start + range.bytes.len() as u64);
         Span {
             start: span.start,
-            end: next.into_iter().chain(end).min().unwrap_or(span.end),
+            end: next
+                .into_iter()
+                .chain(end)
+                .min()
+                .map_or(span.end, |end| end.min(span.end.saturating_add(TAIL))),
         }
     }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use lupine_kml::rewrite::{
     Gate, Options, Plan, RewriteError, rewrite_bytes, rewrite_file, undo_bytes, undo_file,
 };
-use lupine_kml::scan::{Number, functions, scan};
+use lupine_kml::scan::{Callee, Number, functions, scan};
 use lupine_kml::verify_rewrite::{Mismatch, verify};
 
 use crate::support::{BUSYBOX, LIBC, LOADER, MUSL, Rewritten, have, run, text};
@@ -85,6 +85,9 @@ fn numbers_are_the_kernels() {
     assert_eq!(of("getppid"), [known(110)]);
     assert_eq!(of("epoll_create1"), [known(291)]);
     assert_eq!(of("syscall"), [Number::Argument(0)]);
+    // Its unwind entry ends before the call.
+    let starts_threads = all.iter().flat_map(|f| &f.system_calls);
+    assert!(starts_threads.into_iter().any(|c| c.number == known(435)));
     let socket = all.iter().find(|f| {
         f.function.name.as_deref() == Some("openlog") || f.aliases.iter().any(|a| a == "openlog")
     });
@@ -123,11 +126,93 @@ fn imports_of_programs_are_resolved() {
         let call = main
             .calls
             .iter()
-            .find(|c| c.callee == lupine_kml::scan::Callee::Import("socket".to_owned()))
+            .find(|c| c.callee == Callee::Import("socket".to_owned()))
             .unwrap();
         assert_eq!(call.arguments[..3], [vec![10], vec![2], vec![0]], "{extra}");
     }
 }
+
+/// What compilers make of loops, wrappers and tables of addresses.
+#[test]
+fn numbers_behind_padding_wrappers_and_slots() {
+    if !have("cc") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let [source, out] = ["a.s", "a"].map(|name| folder.path().join(name));
+    std::fs::write(&source, NUMBERS).unwrap();
+    let flags = ["-nostdlib", "-static-pie", "-o"].map(std::ffi::OsStr::new);
+    text(&run(
+        "cc",
+        flags
+            .into_iter()
+            .chain([out.as_os_str(), source.as_os_str()]),
+    ));
+    let all = functions(&std::fs::read(&out).unwrap()).unwrap();
+    let of = |name: &str| {
+        let found = all
+            .iter()
+            .find(|f| f.function.name.as_deref() == Some(name));
+        found.unwrap_or_else(|| panic!("{name} is not found"))
+    };
+    assert_eq!(of("loop").system_calls[0].number, Number::Known(vec![20]));
+    let wrapper = &of("wrapper").calls[0];
+    assert_eq!(wrapper.callee, Callee::Local(of("number").function.start));
+    assert_eq!(wrapper.passed[..3], [Some(1), None, Some(2)]);
+    let by_slot = &of("by_slot").calls[0];
+    assert_eq!(by_slot.callee, Callee::Local(of("wrapper").function.start));
+    assert_eq!(by_slot.arguments[1], [332]);
+}
+
+const NUMBERS: &str = r#"
+    .macro function name
+    .type \name, @function
+    .globl \name
+    \name:
+    .cfi_startproc
+    .endm
+    .macro end name
+    .cfi_endproc
+    .size \name, . - \name
+    .endm
+    .text
+    function loop
+    mov $20, %r12d
+    jmp 2f
+    .p2align 4
+1:  sub $1, %rbx
+    js 3f
+2:  mov %r12, %rax
+    syscall
+    test %rax, %rax
+    jne 1b
+3:  ret
+    end loop
+    function number
+    mov %rdi, %rax
+    syscall
+    ret
+    end number
+    function wrapper
+    mov %rsi, %rdi
+    xor %esi, %esi
+    jmp number
+    end wrapper
+    function by_slot
+    mov $332, %esi
+    call *slot(%rip)
+    ret
+    end by_slot
+    function _start
+    call loop
+    call by_slot
+    ret
+    end _start
+    .section .data.rel.ro, "aw"
+    .p2align 3
+slot: .quad wrapper
+    .section .note.GNU-stack, "", @progbits
+"#;
 
 #[test]
 fn tools_accept_rewritten_files() {

@@ -56,6 +56,7 @@ impl Names {
             found.push(len);
             found.extend_from_slice(name);
         }
+        u32::try_from(found.len()).map_err(|_| io::ErrorKind::OutOfMemory)?;
         let behind = |&start: &u32| &found[start as usize..];
         let name = |start: &u32| first_name(behind(start)).0;
         starts.sort_unstable_by(|a, b| name(a).cmp(name(b)));
