@@ -296,7 +296,7 @@ pub struct ExtraNeeds {
 
 impl ExtraNeeds {
     fn is_empty(&self) -> bool {
-        self.options.is_empty()
+        *self == ExtraNeeds::default()
     }
 }
 

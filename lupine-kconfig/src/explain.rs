@@ -48,9 +48,15 @@ pub enum Cause {
         place: String,
     },
     /// One or more symbols select it, whatever else holds.
-    Selected,
+    Selected {
+        /// Their names.
+        by: Vec<String>,
+    },
     /// One or more symbols imply it, and the user said nothing else.
-    Implied,
+    Implied {
+        /// Their names.
+        by: Vec<String>,
+    },
     /// It is the member, or not the member, at which its choice stands.
     Choice,
     /// The user's value, limited by what is allowed: the visibility of the prompt, or a range.
@@ -85,8 +91,8 @@ impl fmt::Display for Cause {
             } => {
                 write!(f, "default {value} if {condition} ({place})")
             }
-            Cause::Selected => f.write_str("selected"),
-            Cause::Implied => f.write_str("implied"),
+            Cause::Selected { by } => write!(f, "selected by {}", listed(by)),
+            Cause::Implied { by } => write!(f, "implied by {}", listed(by)),
             Cause::Choice => f.write_str("its choice stands at one member"),
             Cause::Limited { wanted } => write!(f, "the user's {wanted}, limited"),
             Cause::Hidden { wanted, needs } => {
@@ -115,7 +121,8 @@ pub struct Why {
     pub place: String,
     /// What gave the value.
     pub cause: Cause,
-    /// The symbols that selected it, or that the cause depends on.
+    /// The symbols that selected it, or that the cause depends on, as far as they were followed and
+    /// not said before.
     pub through: Vec<Why>,
 }
 
@@ -134,12 +141,7 @@ impl Why {
             &self.place
         };
         writeln!(f, "{indent}{}={} ({place})", self.name, self.value)?;
-        write!(f, "{indent}  {}", self.cause)?;
-        if matches!(self.cause, Cause::Selected | Cause::Implied) {
-            let names: Vec<&str> = self.through.iter().map(|why| why.name.as_str()).collect();
-            write!(f, " by {}", names.join(", "))?;
-        }
-        writeln!(f)?;
+        writeln!(f, "{indent}  {}", self.cause)?;
         self.through
             .iter()
             .try_for_each(|why| why.print(f, depth + 1))
@@ -212,7 +214,8 @@ fn cause(config: &mut Configuration<'_>, id: SymbolId) -> (Cause, Vec<SymbolId>)
     if logical && reverse != Tristate::No && config.tristate(id) == reverse {
         let as_user = user.as_deref() == Some(value.as_slice()) && visible >= reverse;
         if !as_user {
-            return (Cause::Selected, active(config, id, PropertyKind::Select));
+            let (by, selectors) = sources(config, id, PropertyKind::Select);
+            return (Cause::Selected { by }, selectors);
         }
     }
     if let Some(user) = user {
@@ -256,7 +259,8 @@ fn cause(config: &mut Configuration<'_>, id: SymbolId) -> (Cause, Vec<SymbolId>)
         );
     }
     if logical && implied != Tristate::No && config.tristate(id) != Tristate::No {
-        return (Cause::Implied, active(config, id, PropertyKind::Imply));
+        let (by, sources) = sources(config, id, PropertyKind::Imply);
+        return (Cause::Implied { by }, sources);
     }
     let needs = symbol.direct_dependency();
     (
@@ -281,6 +285,26 @@ fn prompts(config: &Configuration<'_>, id: SymbolId) -> Vec<Option<crate::ExprId
         .filter(|property| matches!(property.kind(), PropertyKind::Prompt | PropertyKind::Menu))
         .map(Property::condition)
         .collect()
+}
+
+/// The first of some names, and how many there are beside.
+fn listed(names: &[String]) -> String {
+    let first = names[..names.len().min(LISTED)].join(", ");
+    match names.len().saturating_sub(LISTED) {
+        0 => first,
+        more => format!("{first} and {more} more"),
+    }
+}
+
+/// The symbols whose select or imply of `id` is in effect, with their names.
+fn sources(
+    config: &mut Configuration<'_>,
+    id: SymbolId,
+    kind: PropertyKind,
+) -> (Vec<String>, Vec<SymbolId>) {
+    let symbols = active(config, id, kind);
+    let name = |id: &SymbolId| String::from_utf8_lossy(config.tree().display_name(*id)).into();
+    (symbols.iter().map(name).collect(), symbols)
 }
 
 /// The symbols whose select or imply of `id` is in effect.
@@ -337,12 +361,16 @@ mod tests {
         assert!(matches!(cause("C"), Cause::Default { value, place, .. }
             if value == "4" && place == "Kconfig:10"));
         assert_eq!(cause("D"), Cause::User);
-        assert_eq!(cause("E"), Cause::Implied);
+        let by = vec!["D".to_owned()];
+        assert_eq!(cause("E"), Cause::Implied { by });
         assert_eq!(
             cause("F"),
             Cause::Limited {
                 wanted: "12".into()
             }
         );
+        let e = tree.symbol("E").unwrap();
+        let alone = why(&mut config, e, 0).to_string();
+        assert!(alone.ends_with("implied by D\n"), "{alone}");
     }
 }

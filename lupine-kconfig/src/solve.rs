@@ -140,7 +140,8 @@ pub struct Solution<'a> {
 pub struct Conflict {
     /// The requirements, as few as possible: each of them taken away leaves some that can hold.
     pub requirements: Vec<Requirement>,
-    /// What stood in the way, one line for each closed way, nearest first.
+    /// What stood in the way, one line for each closed way, as they were met: the cheapest ways are
+    /// tried first.
     pub obstacles: Vec<String>,
 }
 

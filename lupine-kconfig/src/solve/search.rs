@@ -93,9 +93,9 @@ impl<'a, 't> Search<'a, 't> {
             .map(|(symbol, decision)| (*symbol, decision))
     }
 
-    /// What stood in the way, the latest first.
-    pub(super) fn obstacles(&self) -> Vec<String> {
-        self.obstacles.iter().rev().cloned().collect()
+    /// What stood in the way, as it was met: the cheapest ways are tried first.
+    pub(super) fn obstacles(self) -> Vec<String> {
+        self.obstacles
     }
 
     pub(super) fn run(&mut self) -> Outcome<'t> {
@@ -288,10 +288,7 @@ impl<'a, 't> Search<'a, 't> {
 
     pub(super) fn obstacle(&mut self, goal: &Goal, symbol: SymbolId, text: &str) {
         let line = format!("{} (for {}) {text}", self.name(symbol), self.origin(goal));
-        if !self.obstacles.contains(&line) {
-            if self.obstacles.len() >= OBSTACLES {
-                self.obstacles.remove(0);
-            }
+        if self.obstacles.len() < OBSTACLES && !self.obstacles.contains(&line) {
             self.obstacles.push(line);
         }
     }

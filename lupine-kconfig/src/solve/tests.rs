@@ -88,6 +88,27 @@ fn choices_have_one_member() {
     assert!(!conflict.obstacles.is_empty());
 }
 
+/// Two requirements that clash are named before the ways round that are closed as well.
+#[test]
+fn the_direct_clash_comes_first() {
+    let mut text = "config BUS\n\tbool \"bus\"\n\nconfig NET\n\tbool \"net\"\n\tdepends on BUS\n\n\
+                    config CARD\n\tbool \"card\"\n\tdepends on NET && BUS\n\n"
+        .to_owned();
+    for other in 0..20 {
+        text += &format!("config OTHER{other}\n\tbool \"o\"\n\tdepends on BUS\n\tselect NET\n\n");
+    }
+    let tree = tree(&text);
+    let found = solve(&tree, &require(&[("CARD", "y"), ("BUS", "n")]));
+    let Err(SolveError::Conflict(conflict)) = found else {
+        panic!("{found:?}")
+    };
+    assert_eq!(conflict.requirements.len(), 2);
+    assert!(conflict.obstacles.len() > 1);
+    let first = &conflict.obstacles[0];
+    assert!(first.starts_with("BUS (for BUS=n)"), "{first}");
+    assert!(!first.contains("OTHER"), "{first}");
+}
+
 #[test]
 fn modules_are_turned_on_for_m_only() {
     let text = format!("{MODULES}config T\n\ttristate \"t\"\n");

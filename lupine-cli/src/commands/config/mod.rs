@@ -38,8 +38,10 @@ pub(super) enum ConfigFailure {
     Usage(String),
     #[error("conf ended with status {0}; what it said stands above")]
     Conf(u8),
-    #[error("no configuration has these values: {0}")]
-    Impossible(SolveError),
+    #[error("no configuration has these values; what excludes them stands above")]
+    Excluded,
+    #[error("whether a configuration has these values was not found out: {0}")]
+    Unsolved(SolveError),
     #[error("nothing leads from {from} to {to}")]
     NoWay { from: String, to: String },
     #[error("{0} is in no circle of dependencies")]
@@ -51,15 +53,13 @@ pub(super) enum ConfigFailure {
 impl ConfigFailure {
     pub(super) fn status(&self) -> u8 {
         match self {
-            ConfigFailure::Impossible(SolveError::Conflict(_))
-            | ConfigFailure::NoWay { .. }
-            | ConfigFailure::NoCircle(_) => 1,
+            ConfigFailure::Excluded | ConfigFailure::NoWay { .. } | ConfigFailure::NoCircle(_) => 1,
             ConfigFailure::Usage(_) => 2,
             ConfigFailure::Draw(_) => 4,
             ConfigFailure::Read { .. }
             | ConfigFailure::UnknownSymbol { .. }
             | ConfigFailure::Value { .. }
-            | ConfigFailure::Impossible(_)
+            | ConfigFailure::Unsolved(_)
             | ConfigFailure::Conf(_) => 3,
         }
     }

@@ -52,11 +52,11 @@ pub(super) fn execute(session: &Session<'_>, args: &WhyNot) -> Result<(), Failur
         }
         Err(SolveError::Conflict(conflict)) => {
             answer.possible = false;
-            answer.conflict = Some(conflict.clone());
+            answer.conflict = Some(conflict);
             session.print(&answer, &text(&answer))?;
-            Err(ConfigFailure::Impossible(SolveError::Conflict(conflict)).into())
+            Err(ConfigFailure::Excluded.into())
         }
-        Err(error) => Err(ConfigFailure::Impossible(error).into()),
+        Err(error) => Err(ConfigFailure::Unsolved(error).into()),
     }
 }
 
