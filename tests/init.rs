@@ -42,7 +42,8 @@ fn start(dir: &Path, config: &InitConfig) -> Option<Task<'static>> {
     common::write_root(dir, config);
     Some(
         unshare()?
-            .arg("chroot")
+            // What a shell in the background ignores, a first program does not.
+            .args(["env", "--default-signal", "chroot"])
             .arg(dir)
             .arg("/.lupine/init")
             .time_limit(Duration::from_secs(60)),
