@@ -38,8 +38,8 @@ pub(super) enum ConfigFailure {
     Usage(String),
     #[error("conf ended with status {0}; what it said stands above")]
     Conf(u8),
-    #[error("no configuration has these values; what excludes them stands above")]
-    Excluded,
+    #[error("no configuration has {}; why stands above", .0.join(" and "))]
+    Excluded(Vec<String>),
     #[error("whether a configuration has these values was not found out: {0}")]
     Unsolved(SolveError),
     #[error("nothing leads from {from} to {to}")]
@@ -53,7 +53,9 @@ pub(super) enum ConfigFailure {
 impl ConfigFailure {
     pub(super) fn status(&self) -> u8 {
         match self {
-            ConfigFailure::Excluded | ConfigFailure::NoWay { .. } | ConfigFailure::NoCircle(_) => 1,
+            ConfigFailure::Excluded(_)
+            | ConfigFailure::NoWay { .. }
+            | ConfigFailure::NoCircle(_) => 1,
             ConfigFailure::Usage(_) => 2,
             ConfigFailure::Draw(_) => 4,
             ConfigFailure::Read { .. }

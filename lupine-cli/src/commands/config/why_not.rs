@@ -52,9 +52,11 @@ pub(super) fn execute(session: &Session<'_>, args: &WhyNot) -> Result<(), Failur
         }
         Err(SolveError::Conflict(conflict)) => {
             answer.possible = false;
+            let excluded = conflict.requirements.iter().map(ToString::to_string);
+            let excluded = excluded.collect();
             answer.conflict = Some(conflict);
             session.print(&answer, &text(&answer))?;
-            Err(ConfigFailure::Excluded.into())
+            Err(ConfigFailure::Excluded(excluded).into())
         }
         Err(error) => Err(ConfigFailure::Unsolved(error).into()),
     }
