@@ -101,8 +101,8 @@ pub(crate) struct Hashed<'a, T> {
     pub(crate) child: T,
 }
 
-/// Names that are sorted at a time, more or less: they take 2 MiB.
-const BATCH: usize = 1 << 16;
+/// Names that are sorted at a time, more or less: they take 1 MiB.
+const BATCH: usize = 1 << 15;
 
 /// The names of a directory, about `count` of them, in the order in which leaves are filled. Those
 /// of a large directory are gone through several times, each time for a range of hashes: so memory

@@ -28,7 +28,7 @@ const PIECE: usize = 128;
 const AHEAD: usize = 2048;
 
 /// Bytes of names that are kept although they were visited.
-const SPARE: usize = 1 << 20;
+const SPARE: usize = 1 << 18;
 
 /// The names of a directory, in pieces of [`PIECE`], which are taken away one by one: of a huge
 /// directory the names go while its tree comes.
