@@ -523,20 +523,21 @@ fn add_call(
         return;
     };
     let name = call.name();
-    let own = match table::optional_because(name).is_some() {
+    add_named(name, strength, evidence(), needs);
+    add_of_arguments(name, arguments, strength, evidence, needs);
+}
+
+/// A system call by its name: optional where programs are known to go on
+/// without it, or this file makes it only where something else failed.
+pub(super) fn add_named(name: &str, strength: Strength, evidence: Evidence, needs: &mut Needs) {
+    let fallback = |file| table::fallback_because(file, name);
+    let without =
+        table::optional_because(name).is_some() || evidence.file().and_then(fallback).is_some();
+    let own = match without {
         true => Strength::Optional,
         false => strength,
     };
-    let evidence_now = evidence();
-    let own = match evidence_now
-        .file()
-        .and_then(|file| table::fallback_because(file, name))
-    {
-        Some(_) => Strength::Optional,
-        None => own,
-    };
-    needs.add(Requirement::Call(name.to_owned()), own, evidence_now);
-    add_of_arguments(name, arguments, strength, evidence, needs);
+    needs.add(Requirement::Call(name.to_owned()), own, evidence);
 }
 
 /// What the constants among a call's arguments say: families of sockets,

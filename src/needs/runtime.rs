@@ -7,19 +7,19 @@ use std::sync::LazyLock;
 use memchr::memmem;
 use syscalls::x86_64::Sysno;
 
+use super::reach::add_named;
 use super::requirement::{Evidence, Needs, Requirement, Strength};
-use super::table;
 
 /// What the Go runtime calls in every program: its scheduler sleeps by futex,
 /// its network poller by epoll, woken by an eventfd (go.dev, `src/runtime`:
 /// `os_linux.go`, `netpoll_epoll.go`).
-const GO: &[(&str, Strength)] = &[
-    ("futex", Strength::Required),
-    ("epoll_create1", Strength::Required),
-    ("epoll_ctl", Strength::Required),
-    ("epoll_pwait", Strength::Required),
-    ("eventfd2", Strength::Required),
-    ("madvise", Strength::Optional),
+const GO: &[&str] = &[
+    "futex",
+    "epoll_create1",
+    "epoll_ctl",
+    "epoll_pwait",
+    "eventfd2",
+    "madvise",
 ];
 
 /// The start of the record that every Go program holds (`debug/buildinfo`).
@@ -46,27 +46,23 @@ pub(super) fn add_needs(file: &str, bytes: &[u8], needs: &mut Needs) {
     if memmem::find(bytes, GO_MAGIC).is_none() {
         return;
     }
-    let mut add = |requirement, strength, what| {
-        let file = file.to_owned();
-        needs.add(requirement, strength, Evidence::File { file, what });
+    let evidence = |what| Evidence::File {
+        file: file.to_owned(),
+        what,
     };
-    for (call, strength) in GO {
-        let requirement = Requirement::Call((*call).to_owned());
-        add(requirement, *strength, "a Go program".to_owned());
+    for call in GO {
+        let evidence = evidence("a Go program".to_owned());
+        add_named(call, Strength::Required, evidence, needs);
     }
     for package in GO_PACKAGES {
         for function in functions(bytes, package) {
             let what = format!("a Go program that links {package}{function}");
             let name = function.to_ascii_lowercase();
             if let Some(&call) = BY_GO_NAME.get(&name) {
-                let strength = match table::optional_because(call) {
-                    Some(_) => Strength::Optional,
-                    None => Strength::Required,
-                };
-                add(Requirement::Call(call.to_owned()), strength, what);
+                add_named(call, Strength::Required, evidence(what), needs);
             } else if function == GO_LOCKS {
                 let locks = Requirement::Behaviour("file locks".to_owned());
-                add(locks, Strength::Required, what);
+                needs.add(locks, Strength::Required, evidence(what));
             }
         }
     }
