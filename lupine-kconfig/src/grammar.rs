@@ -81,6 +81,16 @@ pub(crate) enum Statement {
     Help,
 }
 
+impl Statement {
+    /// Whether it may come before the first entry and declares nothing.
+    pub(crate) fn is_head(&self) -> bool {
+        matches!(
+            self,
+            Self::Mainmenu(_) | Self::Source(..) | Self::Assignment(..)
+        )
+    }
+}
+
 /// What the dialect adds to the grammar.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Extensions {

@@ -11,7 +11,7 @@ use crate::grammar::{self, Extensions, Operand, Token};
 use crate::kconfig::Kconfig;
 use crate::lexer::{self, Kind, WordEnd};
 use crate::menu::NodeId;
-use crate::preprocess::{Environment, MacroError, Macros, Place};
+use crate::preprocess::{Ahead, Environment, MacroError, Macros, Place};
 use crate::shell::{Shell, ShellError};
 use crate::source::{FileId, SourceFile};
 use crate::symbol::SymbolId;
@@ -77,10 +77,12 @@ pub(crate) fn load(
     dialect: Dialect,
 ) -> Result<Kconfig, LoadError> {
     if shell.prefetches() {
-        let mut ahead = Loader::new(files, environment, shell, dialect.clone());
-        ahead.macros.announcing = true;
-        // Whatever is wrong is found again, and reported, by the real walk.
-        let _ = ahead.read(root);
+        for ahead in [Ahead::Head, Ahead::Whole] {
+            let mut loader = Loader::new(files, environment, shell, dialect.clone());
+            loader.macros.ahead = Some(ahead);
+            // Whatever is wrong is found again, and reported, by the real walk.
+            let _ = loader.read(root);
+        }
     }
     let mut loader = Loader::new(files, environment, shell, dialect);
     let read = loader.read(root);
@@ -177,6 +179,9 @@ impl<'a> Loader<'a> {
             self.expanded = expanded;
             self.tokens = tokens;
             match parsed {
+                Ok(statement) if self.macros.ahead == Some(Ahead::Head) && !statement.is_head() => {
+                    return Ok(());
+                }
                 Ok(statement) => self.statement(statement)?,
                 Err(token) => self.syntax_error(token),
             }

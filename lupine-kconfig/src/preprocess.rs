@@ -56,6 +56,19 @@ pub(crate) struct Printed {
     pub(crate) warnings: Vec<Vec<u8>>,
 }
 
+/// A reading of the tree before the real one, which announces commands instead of running them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ahead {
+    /// Up to the first entry: there, by custom, the tools are asked for their versions, one answer
+    /// after another. Every command is announced, unless it holds another's answer.
+    Head,
+    /// All of it. Commands that nothing waits for are announced and answered `y`; the others run.
+    Whole,
+}
+
+/// Stands for the answer of an announced command in [`Ahead::Head`]: no text of a tree holds it.
+const UNKNOWN: &[u8] = b"\x01";
+
 /// State of the macro language while a tree is read.
 pub(crate) struct Macros<'a> {
     environment: &'a Environment,
@@ -64,8 +77,8 @@ pub(crate) struct Macros<'a> {
     /// Environment variables that were used, in order of first use.
     pub(crate) used: Vec<(Vec<u8>, Vec<u8>)>,
     pub(crate) printed: Printed,
-    /// Commands nothing waits for are announced and answered `y`.
-    pub(crate) announcing: bool,
+    /// Which reading ahead this is, if it is one.
+    pub(crate) ahead: Option<Ahead>,
     deferrable: bool,
     depth: u32,
 }
@@ -78,7 +91,7 @@ impl<'a> Macros<'a> {
             variables: HashMap::new(),
             used: Vec::new(),
             printed: Printed::default(),
-            announcing: false,
+            ahead: None,
             deferrable: false,
             depth: 0,
         }
@@ -90,7 +103,7 @@ impl<'a> Macros<'a> {
         input: &[u8],
         place: &Place<'_>,
     ) -> Result<Vec<u8>, MacroError> {
-        self.deferrable = self.announcing;
+        self.deferrable = self.ahead == Some(Ahead::Whole);
         let result = self.expand_with(input, &[], place);
         self.deferrable = false;
         result
@@ -313,6 +326,12 @@ impl<'a> Macros<'a> {
             self.shell.prefetch(command);
             return Ok(b"y".to_vec());
         }
+        if self.ahead == Some(Ahead::Head) {
+            if memchr::memmem::find(command, UNKNOWN).is_none() {
+                self.shell.prefetch(command);
+            }
+            return Ok(UNKNOWN.to_vec());
+        }
         let output = self.shell.run(command).map_err(|error| MacroError::Shell {
             command: command.to_vec(),
             error,
@@ -435,6 +454,44 @@ mod tests {
             expand(&lines, "$(Y) $(Z) $(ENV) <$(nope)>").unwrap(),
             "cb a c e <>"
         );
+    }
+
+    #[derive(Default)]
+    struct Announced(std::sync::Mutex<Vec<String>>);
+
+    impl Shell for Announced {
+        fn run(&self, _: &[u8]) -> Result<crate::shell::ShellOutput, ShellError> {
+            Err(ShellError::Refused)
+        }
+
+        fn prefetch(&self, command: &[u8]) {
+            let command = String::from_utf8_lossy(command).into_owned();
+            self.0.lock().unwrap().push(command);
+        }
+    }
+
+    #[test]
+    fn the_head_announces_what_needs_no_other_answer() {
+        let environment = Environment::new();
+        let shell = Announced::default();
+        let mut macros = Macros::new(&environment, &shell);
+        macros.ahead = Some(Ahead::Head);
+        let place = Place {
+            file: b"Kconfig",
+            line: 1,
+        };
+        for (name, value) in [
+            ("cc", "$(shell,cc-version)"),
+            ("name", "$(shell,set -- $(cc) && echo $1)"),
+            ("ld", "$(shell,ld-version)"),
+        ] {
+            let (name, value) = (name.as_bytes(), value.as_bytes());
+            let done = macros.assign(name, value, Flavor::Simple, &place);
+            assert!(done.is_ok());
+        }
+        let asked = macros.expand(b"$(error-if,$(shell,test $(name) = y),no)", &place);
+        assert!(asked.is_ok());
+        assert_eq!(*shell.0.lock().unwrap(), ["cc-version", "ld-version"]);
     }
 
     #[test]

@@ -35,8 +35,9 @@ pub trait Shell {
     /// When the command is refused, unknown to a recording, or cannot be started.
     fn run(&self, command: &[u8]) -> Result<ShellOutput, ShellError>;
 
-    /// Whether [`Shell::prefetch`] does anything; loading then walks the tree once more, ahead of
-    /// the real walk, to announce commands whose answers nothing in the walk itself needs.
+    /// Whether [`Shell::prefetch`] does anything; loading then walks the tree ahead of the real
+    /// walk, to announce commands: first the head of the tree (its assignments before any entry),
+    /// then those in entries, whose answers nothing in the walk itself needs.
     fn prefetches(&self) -> bool {
         false
     }
