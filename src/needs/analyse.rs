@@ -1,10 +1,14 @@
 //! Static analysis: from the entry point through scripts, interpreters and
 //! libraries to requirements.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
+use lupine_kml::rewrite;
+use rayon::prelude::*;
 use thiserror::Error;
 
+use super::code::Code;
 use super::elf::ElfError;
 use super::load::{Loaded, add_plugins, closure, find_program};
 use super::reach::{self, Mapped};
@@ -125,9 +129,15 @@ pub enum AnalysisError {
 /// a kernel is built for it.
 pub fn analyse(files: &dyn Files, entry: &Entry) -> Result<Needs, AnalysisError> {
     let mut needs = Needs::default();
+    let mut programs = Vec::new();
     for entry in entry.each() {
-        add_program(files, &entry, &mut needs)?;
+        let program = find_program(files, &entry, &mut needs)?;
+        written::add_needs(files, &entry, &program.path, &mut needs)?;
+        let mut loaded = closure(files, program)?;
+        add_plugins(files, &mut loaded, &mut needs)?;
+        programs.push(loaded);
     }
+    add_code(&programs, &mut needs);
     add_configured(entry, &mut needs);
     let on_network = needs.needs.iter().any(|need| {
         need.strength == Strength::Required && matches!(need.requirement, Requirement::Socket(_))
@@ -140,30 +150,38 @@ pub fn analyse(files: &dyn Files, entry: &Entry) -> Result<Needs, AnalysisError>
     Ok(needs)
 }
 
-/// Adds the needs of one program and all that it loads.
-fn add_program(files: &dyn Files, entry: &Entry, needs: &mut Needs) -> Result<(), AnalysisError> {
-    let program = find_program(files, entry, needs)?;
-    let mut loaded = closure(files, program)?;
-    add_plugins(files, &mut loaded, needs)?;
-    let mapped: Vec<Mapped<'_>> = loaded
+/// Adds the needs of what programs load. A file that several load is read once: what it calls is
+/// the same, who calls it is not.
+fn add_code(programs: &[Vec<Loaded>], needs: &mut Needs) {
+    let distinct: BTreeMap<&str, &Loaded> = programs
         .iter()
-        .map(|one| Mapped {
-            file: &one.path,
-            bytes: &one.bytes,
-            facts: &one.facts,
-            optional: one.optional,
-            by_name: one.by_name,
-        })
+        .flatten()
+        .map(|one| (one.path.as_str(), one))
         .collect();
-    reach::add_needs(&mapped, needs);
-    for one in &loaded {
+    let originals: BTreeMap<&str, Cow<'_, [u8]>> = distinct
+        .par_iter()
+        .map(|(path, one)| (*path, rewrite::original(&one.bytes)))
+        .collect();
+    let codes: BTreeMap<&str, Code<'_>> = originals
+        .par_iter()
+        .map(|(path, bytes)| (*path, Code::read(bytes, &distinct[path].facts)))
+        .collect();
+    for loaded in programs {
+        let mapped: Vec<Mapped<'_>> = loaded
+            .iter()
+            .map(|one| Mapped {
+                file: &one.path,
+                code: &codes[one.path.as_str()],
+                optional: one.optional,
+                by_name: one.by_name,
+            })
+            .collect();
+        reach::add_needs(&mapped, needs);
+    }
+    for (path, one) in distinct {
         add_paths(one, needs);
-        runtime::add_needs(&one.path, &one.bytes, needs);
+        runtime::add_needs(path, &one.bytes, needs);
     }
-    if let Some(program) = loaded.first() {
-        written::add_needs(files, entry, &program.path, needs)?;
-    }
-    Ok(())
 }
 
 /// The files that the kernel and the dynamic loader map for an application:

@@ -1,6 +1,8 @@
 //! What an application needs of the kernel, with evidence.
 
 pub mod analyse;
+mod call;
+mod code;
 pub mod elf;
 mod load;
 mod merge;

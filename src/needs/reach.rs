@@ -10,16 +10,15 @@
 //! reached through its tables or by its start (the allocator's hints, name
 //! services) is its own business, which it does without where it must.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::rc::Rc;
 
-use goblin::elf::Elf;
-use goblin::elf::reloc::{R_X86_64_64, R_X86_64_RELATIVE};
-use lupine_kml::scan::{self, Call, Callee, Function, Number};
+use lupine_kml::scan::{Arguments, Call, Callee, Function, Number, SystemCall, Values};
 use rayon::prelude::*;
-use syscalls::x86_64::Sysno;
 
-use super::elf::ElfFacts;
-use super::requirement::{Evidence, Needs, Requirement, Strength};
+use super::call::{add_call, add_of_arguments, arguments_matter};
+use super::code::Code;
+use super::requirement::{Evidence, Needs, Strength};
 use super::table;
 
 /// A file that the dynamic loader maps.
@@ -27,10 +26,8 @@ use super::table;
 pub(super) struct Mapped<'a> {
     /// Path in the image.
     pub(super) file: &'a str,
-    /// Its bytes.
-    pub(super) bytes: &'a [u8],
-    /// Its headers.
-    pub(super) facts: &'a ElfFacts,
+    /// Its functions.
+    pub(super) code: &'a Code<'a>,
     /// Whether all of it is optional: it is loaded only where a configuration
     /// asks for it.
     pub(super) optional: bool,
@@ -46,15 +43,11 @@ const PURPOSE: u32 = 1;
 /// How many calls of unknown number are named for one file.
 const MAX_UNKNOWN: usize = 4;
 
-/// `DT_RELR`: relocations in packed form.
-const DT_RELR: u64 = 36;
-
 /// Adds the needs of `files`, in the order in which the loader maps them, the
 /// program first.
 pub(super) fn add_needs(files: &[Mapped<'_>], needs: &mut Needs) {
-    let objects: Vec<Object<'_>> = files.par_iter().map(Object::read).collect();
-    let mut walk = Walk::new(&objects);
-    walk.run(needs);
+    let program = Program::link(files);
+    Walk::new(&program).run(needs);
 }
 
 /// Libraries whose system calls stand behind the functions of C.
@@ -83,177 +76,28 @@ fn is_loader(file: &str) -> bool {
     file.rsplit('/').next().unwrap_or(file).starts_with("ld-")
 }
 
-struct Object<'a> {
-    mapped: Mapped<'a>,
-    c_library: bool,
-    functions: Vec<Function>,
-    by_start: HashMap<u64, usize>,
-    /// Functions that something outside of code points to.
-    roots: Vec<usize>,
-    /// Imports whose address is taken, or that no decoded call names.
-    pointers: Vec<String>,
-    /// Why its code could not be read.
-    unread: Option<String>,
-}
-
-impl<'a> Object<'a> {
-    fn read(mapped: &Mapped<'a>) -> Object<'a> {
-        let (functions, unread) = match scan::functions(mapped.bytes) {
-            Ok(functions) => (functions, None),
-            Err(error) => (Vec::new(), Some(error.to_string())),
-        };
-        let by_start: HashMap<u64, usize> = functions
-            .iter()
-            .enumerate()
-            .map(|(index, function)| (function.function.start, index))
-            .collect();
-        let called: BTreeSet<&str> = functions
-            .iter()
-            .flat_map(|function| &function.calls)
-            .filter_map(|call| match &call.callee {
-                Callee::Import(name) => Some(name.as_str()),
-                Callee::Local(_) => None,
-            })
-            .collect();
-        let imports = mapped.facts.imports.iter();
-        let pointers = imports.filter(|name| !called.contains(name.as_str()));
-        let c_library = is_c_library(mapped.file);
-        Object {
-            mapped: *mapped,
-            c_library,
-            roots: roots(mapped, &functions, &by_start),
-            pointers: pointers.cloned().collect(),
-            functions,
-            by_start,
-            unread,
-        }
-    }
-}
-
-/// The entry point, every function that a relocation of data names, and what is
-/// exported where functions are looked up by name; all functions where
-/// relocations do not tell (programs at a fixed address).
-fn roots(
-    mapped: &Mapped<'_>,
-    functions: &[Function],
-    by_start: &HashMap<u64, usize>,
-) -> Vec<usize> {
-    let Ok(elf) = Elf::parse(mapped.bytes) else {
-        return Vec::new();
-    };
-    let packed = elf
-        .dynamic
-        .iter()
-        .flat_map(|d| &d.dyns)
-        .any(|d| d.d_tag == DT_RELR);
-    if packed || elf.header.e_type == goblin::elf::header::ET_EXEC {
-        return (0..functions.len()).collect();
-    }
-    let from_data = elf
-        .dynrelas
-        .iter()
-        .filter_map(|relocation| match relocation.r_type {
-            R_X86_64_RELATIVE => relocation.r_addend.map(|addend| addend as u64),
-            R_X86_64_64 => {
-                let symbol = elf.dynsyms.get(relocation.r_sym)?;
-                let addend = relocation.r_addend.unwrap_or_default() as u64;
-                (symbol.st_value != 0).then_some(symbol.st_value.wrapping_add(addend))
-            }
-            _ => None,
-        });
-    let mut roots: BTreeSet<usize> = from_data
-        .filter_map(|at| by_start.get(&at).copied())
-        .collect();
-    roots.extend(by_start.get(&elf.header.e_entry).copied());
-    if mapped.by_name {
-        let exported = elf.dynsyms.iter().map(|symbol| symbol.st_value);
-        roots.extend(exported.filter_map(|at| by_start.get(&at).copied()));
-    }
-    roots.into_iter().collect()
-}
-
 /// A function: index of its file, index in it.
 type Node = (usize, usize);
 
-/// How the walk came to a function of the C library: who imports what, where.
-#[derive(Clone, Debug)]
-struct Via {
-    file: usize,
-    symbol: String,
-    address: Option<u64>,
+/// A file beside those that it is loaded with.
+struct Object<'a> {
+    mapped: Mapped<'a>,
+    c_library: bool,
+    /// What the loader finds for each import.
+    found: Vec<Option<Node>>,
 }
 
-/// The function that a call leads to.
-fn callee(
-    objects: &[Object<'_>],
-    exports: &HashMap<&str, Node>,
-    file: usize,
-    call: &Call,
-) -> Option<Node> {
-    match &call.callee {
-        Callee::Local(target) => Some((file, *objects[file].by_start.get(target)?)),
-        Callee::Import(symbol) => exports.get(symbol.as_str()).copied(),
-    }
-}
-
-/// A call's caller, and which of its own arguments each argument is.
-type Passing = (Node, [Option<u8>; 6]);
-
-/// Which functions take the number of a system call as an argument: those that
-/// make it, and those that pass it on to one that does, as musl's cancellation
-/// points do.
-fn numbered(objects: &[Object<'_>], exports: &HashMap<&str, Node>) -> HashMap<Node, BTreeSet<u8>> {
-    let mut new: Vec<(Node, u8)> = Vec::new();
-    let mut callers: HashMap<Node, Vec<Passing>> = HashMap::new();
-    for (file, object) in objects.iter().enumerate() {
-        for (index, function) in object.functions.iter().enumerate() {
-            let node = (file, index);
-            new.extend(function.system_calls.iter().filter_map(|site| {
-                let Number::Argument(at) = site.number else {
-                    return None;
-                };
-                Some((node, at))
-            }));
-            for call in &function.calls {
-                if call.passed.iter().any(Option::is_some)
-                    && let Some(callee) = callee(objects, exports, file, call)
-                {
-                    callers.entry(callee).or_default().push((node, call.passed));
-                }
-            }
-        }
-    }
-    let mut found: HashMap<Node, BTreeSet<u8>> = HashMap::new();
-    while let Some((node, at)) = new.pop() {
-        if found.entry(node).or_default().insert(at) {
-            let callers = callers.get(&node).into_iter().flatten();
-            new.extend(callers.filter_map(|(caller, passed)| {
-                let own = (*passed.get(usize::from(at))?)?;
-                Some((*caller, own))
-            }));
-        }
-    }
-    found
-}
-
-struct Walk<'a> {
-    objects: &'a [Object<'a>],
+/// Files that are loaded together.
+struct Program<'a> {
+    objects: Vec<Object<'a>>,
     exports: HashMap<&'a str, Node>,
-    /// Distance within the C library.
-    reached: HashMap<Node, u32>,
-    entered: BTreeSet<usize>,
-    queue: VecDeque<(Node, u32, Option<Via>)>,
-    /// Functions that take the number of a system call as an argument, and as
-    /// which.
-    numbered: HashMap<Node, BTreeSet<u8>>,
-    unknown: BTreeMap<usize, Vec<String>>,
 }
 
-impl<'a> Walk<'a> {
-    fn new(objects: &'a [Object<'a>]) -> Walk<'a> {
+impl<'a> Program<'a> {
+    fn link(files: &[Mapped<'a>]) -> Self {
         let mut exports = HashMap::new();
-        for (file, object) in objects.iter().enumerate() {
-            for (index, function) in object.functions.iter().enumerate() {
+        for (file, mapped) in files.iter().enumerate() {
+            for (index, function) in mapped.code.list().iter().enumerate() {
                 let names = function.function.name.iter().chain(&function.aliases);
                 for name in names {
                     // `name@@VERSION` is what `name` means.
@@ -262,10 +106,213 @@ impl<'a> Walk<'a> {
                 }
             }
         }
-        Walk {
-            objects,
-            numbered: numbered(objects, &exports),
+        let objects = files.iter().map(|mapped| {
+            let imports = mapped.code.imports().iter();
+            Object {
+                mapped: *mapped,
+                c_library: is_c_library(mapped.file),
+                found: imports
+                    .map(|name| exports.get(name.as_str()).copied())
+                    .collect(),
+            }
+        });
+        Self {
+            objects: objects.collect(),
             exports,
+        }
+    }
+
+    fn function(&self, (file, index): Node) -> Option<&'a Function> {
+        self.objects[file].mapped.code.list().get(index)
+    }
+
+    fn nodes(&self) -> Vec<Node> {
+        let files = self.objects.iter().enumerate();
+        let each = |(file, object): (usize, &Object<'_>)| {
+            (0..object.mapped.code.list().len()).map(move |index| (file, index))
+        };
+        files.flat_map(each).collect()
+    }
+
+    /// The function that a call of a file leads to.
+    fn callee(&self, file: usize, callee: Callee) -> Option<Node> {
+        let object = &self.objects[file];
+        match callee {
+            Callee::Local(target) => Some((file, object.mapped.code.starting(target)?)),
+            Callee::Import(import) => *object.found.get(import)?,
+        }
+    }
+
+    /// What functions pass on; computed side by side.
+    fn values(&self, nodes: &[Node]) -> Vec<(Node, Rc<Values>)> {
+        let values: Vec<Values> = nodes
+            .par_iter()
+            .map(|&(file, index)| self.objects[file].mapped.code.values(index))
+            .collect();
+        let shared = values.into_iter().map(Rc::new);
+        nodes.iter().copied().zip(shared).collect()
+    }
+}
+
+/// Some functions, as the calls of each file name them.
+struct Called {
+    locals: Vec<HashSet<u64>>,
+    imports: Vec<Vec<bool>>,
+}
+
+impl Called {
+    fn of(program: &Program<'_>, is_one: impl Fn(Node) -> bool, nodes: &[Node]) -> Self {
+        let mut locals = vec![HashSet::new(); program.objects.len()];
+        for &node in nodes {
+            if let Some(function) = program.function(node) {
+                locals[node.0].insert(function.function.start);
+            }
+        }
+        let imports = program.objects.iter().map(|object| {
+            let found = object.found.iter();
+            found.map(|found| found.is_some_and(&is_one)).collect()
+        });
+        Self {
+            locals,
+            imports: imports.collect(),
+        }
+    }
+
+    fn has(&self, file: usize, callee: Callee) -> bool {
+        match callee {
+            Callee::Local(target) => self.locals[file].contains(&target),
+            Callee::Import(import) => self.imports[file].get(import) == Some(&true),
+        }
+    }
+
+    fn any(&self, file: usize, calls: &[Call]) -> bool {
+        calls.iter().any(|call| self.has(file, call.callee))
+    }
+}
+
+/// Functions that take the number of a system call as an argument: those that make it, and those
+/// that pass it on to one that does, as musl's cancellation points do.
+#[derive(Default)]
+struct Numbered {
+    /// As which arguments.
+    arguments: HashMap<Node, BTreeSet<u8>>,
+    /// What functions pass on, as far as it was looked at.
+    values: HashMap<Node, Rc<Values>>,
+}
+
+impl Numbered {
+    fn find(program: &Program<'_>) -> Self {
+        let mut numbered = Self::default();
+        let nodes = program.nodes();
+        let calls = |node: &&Node| {
+            let function = program.function(**node);
+            function.is_some_and(|function| !function.system_calls.is_empty())
+        };
+        let callers: Vec<Node> = nodes.iter().filter(calls).copied().collect();
+        numbered.values.extend(program.values(&callers));
+        let mut new: Vec<(Node, u8)> = Vec::new();
+        for (node, values) in &numbered.values {
+            new.extend(values.system_calls.iter().filter_map(|site| {
+                let Number::Argument(at) = site.number else {
+                    return None;
+                };
+                Some((*node, at))
+            }));
+        }
+        while !new.is_empty() {
+            let fresh: Vec<(Node, u8)> = new
+                .drain(..)
+                .filter(|(node, at)| numbered.arguments.entry(*node).or_default().insert(*at))
+                .collect();
+            numbered.look_at_callers(program, &nodes, &fresh, &mut new);
+        }
+        numbered
+    }
+
+    /// Finds who passes an argument of its own on as one of `fresh`.
+    fn look_at_callers(
+        &mut self,
+        program: &Program<'_>,
+        nodes: &[Node],
+        fresh: &[(Node, u8)],
+        new: &mut Vec<(Node, u8)>,
+    ) {
+        let mut places: HashMap<Node, Vec<u8>> = HashMap::new();
+        for (node, at) in fresh {
+            places.entry(*node).or_default().push(*at);
+        }
+        let called: Vec<Node> = places.keys().copied().collect();
+        let called = Called::of(program, |node| places.contains_key(&node), &called);
+        let calls = |node: &&Node| {
+            let function = program.function(**node);
+            function.is_some_and(|function| called.any(node.0, &function.calls))
+        };
+        let callers: Vec<Node> = nodes.par_iter().filter(calls).copied().collect();
+        let unknown: Vec<Node> = callers
+            .iter()
+            .filter(|node| !self.values.contains_key(node))
+            .copied()
+            .collect();
+        self.values.extend(program.values(&unknown));
+        for caller in callers {
+            let function = program.function(caller);
+            let calls = function.iter().flat_map(|function| &function.calls);
+            for (call, passed) in calls.zip(&self.values[&caller].calls) {
+                let callee = program.callee(caller.0, call.callee);
+                let places = callee.and_then(|callee| places.get(&callee));
+                new.extend(places.into_iter().flatten().filter_map(|at| {
+                    let own = (*passed.passed.get(usize::from(*at))?)?;
+                    Some((caller, own))
+                }));
+            }
+        }
+    }
+}
+
+/// How the walk came to a function of the C library: who imports what, where.
+#[derive(Debug)]
+struct Via {
+    file: usize,
+    symbol: String,
+    address: Option<u64>,
+}
+
+/// A place that calls, and what it passes where that tells anything.
+struct Site<'v> {
+    address: u64,
+    passed: Option<&'v Arguments>,
+}
+
+struct Walk<'a> {
+    program: &'a Program<'a>,
+    /// Functions whose arguments tell something.
+    telling: Called,
+    /// Distance within the C library.
+    reached: HashMap<Node, u32>,
+    entered: BTreeSet<usize>,
+    queue: VecDeque<(Node, u32, Option<Rc<Via>>)>,
+    numbered: Numbered,
+    unknown: BTreeMap<usize, Vec<String>>,
+}
+
+impl<'a> Walk<'a> {
+    fn new(program: &'a Program<'a>) -> Walk<'a> {
+        let numbered = Numbered::find(program);
+        let nodes: Vec<Node> = numbered.arguments.keys().copied().collect();
+        let mut telling = Called::of(
+            program,
+            |node| numbered.arguments.contains_key(&node),
+            &nodes,
+        );
+        for (object, imports) in program.objects.iter().zip(&mut telling.imports) {
+            for (name, tells) in object.mapped.code.imports().iter().zip(imports) {
+                *tells |= !object.c_library && arguments_matter(name);
+            }
+        }
+        Walk {
+            program,
+            telling,
+            numbered,
             reached: HashMap::new(),
             entered: BTreeSet::new(),
             queue: VecDeque::new(),
@@ -274,7 +321,7 @@ impl<'a> Walk<'a> {
     }
 
     fn run(&mut self, needs: &mut Needs) {
-        for (file, object) in self.objects.iter().enumerate() {
+        for (file, object) in self.program.objects.iter().enumerate() {
             // The program, its loader, and what is loaded by name at run time.
             if file == 0 || object.mapped.by_name || is_loader(object.mapped.file) {
                 self.enter(file, needs);
@@ -292,7 +339,7 @@ impl<'a> Walk<'a> {
             self.visit(node, distance, via.as_ref(), needs);
         }
         for (file, texts) in std::mem::take(&mut self.unknown) {
-            let object = &self.objects[file];
+            let object = &self.program.objects[file];
             let more = texts.len().saturating_sub(MAX_UNKNOWN);
             for text in texts.into_iter().take(MAX_UNKNOWN) {
                 needs
@@ -305,8 +352,8 @@ impl<'a> Walk<'a> {
                     .push(format!("{}: {more} more of the kind", object.mapped.file));
             }
         }
-        for object in self.objects {
-            if let Some(why) = &object.unread {
+        for object in &self.program.objects {
+            if let Some(why) = &object.mapped.code.unread {
                 needs.unknown.push(format!(
                     "{}: its code cannot be read: {why}",
                     object.mapped.file
@@ -320,64 +367,96 @@ impl<'a> Walk<'a> {
         if !self.entered.insert(file) {
             return;
         }
-        let object = &self.objects[file];
+        let object = &self.program.objects[file];
         let distance = if object.c_library { PURPOSE + 1 } else { 0 };
-        for root in &object.roots {
+        let code = object.mapped.code;
+        let by_name = object.mapped.by_name.then_some(&code.exported);
+        for root in code.roots.iter().chain(by_name.into_iter().flatten()) {
             self.queue.push_back(((file, *root), distance, None));
         }
         if !object.c_library {
-            for symbol in &object.pointers {
-                self.import(file, symbol, None, 0, None, needs);
+            for symbol in &code.pointers {
+                let found = self.program.exports.get(symbol.as_str()).copied();
+                self.import(file, symbol, found, None, 0, None, needs);
             }
         }
     }
 
-    fn visit(&mut self, node: Node, distance: u32, via: Option<&Via>, needs: &mut Needs) {
-        let (file, index) = node;
+    /// What a function passes on.
+    fn values(&mut self, node: Node) -> Rc<Values> {
+        let program = self.program;
+        let own = self.numbered.values.entry(node);
+        let new = || Rc::new(program.objects[node.0].mapped.code.values(node.1));
+        Rc::clone(own.or_insert_with(new))
+    }
+
+    fn visit(&mut self, node: Node, distance: u32, via: Option<&Rc<Via>>, needs: &mut Needs) {
+        let (file, _) = node;
         self.enter(file, needs);
-        let object = &self.objects[file];
-        let Some(function) = object.functions.get(index) else {
+        let program = self.program;
+        let Some(function) = program.function(node) else {
             return;
         };
+        let object = &program.objects[file];
         let next = if object.c_library { distance + 1 } else { 0 };
-        for call in &function.calls {
-            match &call.callee {
-                Callee::Local(target) => {
-                    if let Some(&callee) = object.by_start.get(target) {
-                        self.numbers(file, call, (file, callee), distance, via, needs);
-                        self.queue.push_back(((file, callee), next, via.cloned()));
+        let tells = !function.system_calls.is_empty() || self.telling.any(file, &function.calls);
+        let values = tells.then(|| self.values(node)).unwrap_or_default();
+        for (index, call) in function.calls.iter().enumerate() {
+            let site = Site {
+                address: call.address,
+                passed: values.calls.get(index),
+            };
+            let found = program.callee(file, call.callee);
+            match call.callee {
+                Callee::Local(_) => {
+                    if let Some(callee) = found {
+                        self.numbers(file, &site, callee, distance, via, needs);
+                        self.queue.push_back((callee, next, via.cloned()));
                     }
                 }
-                Callee::Import(symbol) => {
-                    self.import(file, symbol, Some(call), next, via, needs);
+                Callee::Import(import) => {
+                    let symbol = &object.mapped.code.imports()[import];
+                    self.import(file, symbol, found, Some(&site), next, via, needs);
                 }
             }
         }
         for target in &function.references {
-            if let Some(&callee) = object.by_start.get(target) {
+            if let Some(callee) = object.mapped.code.starting(*target) {
                 self.queue.push_back(((file, callee), next, via.cloned()));
             }
         }
-        for site in &function.system_calls {
-            match &site.number {
-                Number::Known(numbers) => {
-                    for number in numbers {
-                        let evidence = || self.evidence(file, function, site.address, via);
-                        let strength = self.strength(file, distance, via);
-                        add_call(*number, &site.arguments, strength, &evidence, needs);
-                    }
+        for site in &values.system_calls {
+            self.system_call(file, function, site, distance, via, needs);
+        }
+    }
+
+    fn system_call(
+        &mut self,
+        file: usize,
+        function: &Function,
+        site: &SystemCall,
+        distance: u32,
+        via: Option<&Rc<Via>>,
+        needs: &mut Needs,
+    ) {
+        match &site.number {
+            Number::Known(numbers) => {
+                for number in numbers {
+                    let evidence = || self.evidence(file, function, site.address, via);
+                    let strength = self.strength(file, distance, via);
+                    add_call(*number, &site.arguments, strength, &evidence, needs);
                 }
-                // Its callers give the number.
-                Number::Argument(_) => {}
-                Number::Unknown if object.c_library => {}
-                Number::Unknown => {
-                    let name = function.function.name.as_deref().unwrap_or("a function");
-                    let text = format!(
-                        "{name} makes a system call at {:#x} whose number is not known",
-                        site.address
-                    );
-                    self.unknown.entry(file).or_default().push(text);
-                }
+            }
+            // Its callers give the number.
+            Number::Argument(_) => {}
+            Number::Unknown if self.program.objects[file].c_library => {}
+            Number::Unknown => {
+                let name = function.function.name.as_deref().unwrap_or("a function");
+                let text = format!(
+                    "{name} makes a system call at {:#x} whose number is not known",
+                    site.address
+                );
+                self.unknown.entry(file).or_default().push(text);
             }
         }
     }
@@ -387,13 +466,14 @@ impl<'a> Walk<'a> {
         &mut self,
         file: usize,
         symbol: &str,
-        call: Option<&Call>,
+        found: Option<Node>,
+        site: Option<&Site<'_>>,
         distance: u32,
-        via: Option<&Via>,
+        via: Option<&Rc<Via>>,
         needs: &mut Needs,
     ) {
-        let object = &self.objects[file];
-        let address = call.map(|call| call.address);
+        let object = &self.program.objects[file];
+        let address = site.map(|site| site.address);
         if !object.c_library {
             let evidence = || Evidence::Import {
                 file: object.mapped.file.to_owned(),
@@ -404,25 +484,25 @@ impl<'a> Walk<'a> {
             if let Some(requirement) = table::requirement_of_import(symbol) {
                 needs.add(requirement, strength, evidence());
             }
-            if let Some(call) = call {
-                add_of_arguments(symbol, &call.arguments, strength, &evidence, needs);
+            if let Some(passed) = site.and_then(|site| site.passed) {
+                add_of_arguments(symbol, &passed.constants, strength, &evidence, needs);
             }
         }
-        let Some(&target) = self.exports.get(symbol) else {
+        let Some(target) = found else {
             return;
         };
-        let in_c = self.objects[target.0].c_library;
+        let in_c = self.program.objects[target.0].c_library;
         let via = match via {
-            Some(via) => Some(via.clone()),
-            None if in_c => Some(Via {
+            Some(via) => Some(Rc::clone(via)),
+            None if in_c => Some(Rc::new(Via {
                 file,
                 symbol: symbol.to_owned(),
                 address,
-            }),
+            })),
             None => None,
         };
-        if let Some(call) = call {
-            self.numbers(file, call, target, distance, via.as_ref(), needs);
+        if let Some(site) = site {
+            self.numbers(file, site, target, distance, via.as_ref(), needs);
         }
         self.queue.push_back((target, distance, via));
     }
@@ -432,57 +512,54 @@ impl<'a> Walk<'a> {
     fn numbers(
         &mut self,
         file: usize,
-        call: &Call,
+        site: &Site<'_>,
         callee: Node,
         distance: u32,
-        via: Option<&Via>,
+        via: Option<&Rc<Via>>,
         needs: &mut Needs,
     ) {
-        let object = &self.objects[file];
-        let Some(function) = self.objects[callee.0].functions.get(callee.1) else {
+        let Some(places) = self.numbered.arguments.get(&callee) else {
             return;
         };
+        let Some(function) = self.program.function(callee) else {
+            return;
+        };
+        let object = &self.program.objects[file];
         let name = function.function.name.as_deref().unwrap_or("a function");
-        for &at in self.numbered.get(&callee).into_iter().flatten() {
+        let nothing = Arguments::default();
+        let passed = site.passed.unwrap_or(&nothing);
+        for at in places.iter().map(|&at| usize::from(at)) {
             // Its own callers give the number.
-            if call
-                .passed
-                .get(usize::from(at))
-                .is_some_and(Option::is_some)
-            {
+            if passed.passed.get(at).is_some_and(Option::is_some) {
                 continue;
             }
-            let numbers = call.arguments.get(usize::from(at));
+            let numbers = passed.constants.get(at);
             let numbers = numbers.map(Vec::as_slice).unwrap_or_default();
+            let arguments = passed.constants.get(at + 1..).unwrap_or_default();
             for number in numbers {
                 let evidence = || Evidence::Import {
                     file: object.mapped.file.to_owned(),
                     symbol: format!("{name}({number}, ...)"),
-                    address: Some(call.address),
+                    address: Some(site.address),
                 };
                 let strength = self.strength(file, distance, via);
-                let arguments: Vec<Vec<u64>> = call
-                    .arguments
-                    .iter()
-                    .skip(usize::from(at) + 1)
-                    .cloned()
-                    .collect();
-                add_call(*number, &arguments, strength, &evidence, needs);
+                add_call(*number, arguments, strength, &evidence, needs);
             }
             if numbers.is_empty() && !object.c_library {
                 let text = format!(
                     "calls {name} at {:#x} with a number that is not known",
-                    call.address
+                    site.address
                 );
                 self.unknown.entry(file).or_default().push(text);
             }
         }
     }
 
-    fn strength(&self, file: usize, distance: u32, via: Option<&Via>) -> Strength {
+    fn strength(&self, file: usize, distance: u32, via: Option<&Rc<Via>>) -> Strength {
+        let objects = &self.program.objects;
         let from = via.map_or(file, |via| via.file);
-        let optional = self.objects[from].mapped.optional || self.objects[file].mapped.optional;
-        if optional || (self.objects[file].c_library && distance > PURPOSE) {
+        let optional = objects[from].mapped.optional || objects[file].mapped.optional;
+        if optional || (objects[file].c_library && distance > PURPOSE) {
             Strength::Optional
         } else {
             Strength::Required
@@ -494,96 +571,20 @@ impl<'a> Walk<'a> {
         file: usize,
         function: &Function,
         address: u64,
-        via: Option<&Via>,
+        via: Option<&Rc<Via>>,
     ) -> Evidence {
+        let path = |file: usize| self.program.objects[file].mapped.file.to_owned();
         match via {
             Some(via) => Evidence::Import {
-                file: self.objects[via.file].mapped.file.to_owned(),
+                file: path(via.file),
                 symbol: via.symbol.clone(),
                 address: via.address,
             },
             None => Evidence::Site {
-                file: self.objects[file].mapped.file.to_owned(),
+                file: path(file),
                 function: function.function.name.clone(),
                 address,
             },
         }
-    }
-}
-
-/// A system call by its number, with what its arguments say.
-fn add_call(
-    number: u64,
-    arguments: &[Vec<u64>],
-    strength: Strength,
-    evidence: &dyn Fn() -> Evidence,
-    needs: &mut Needs,
-) {
-    let Some(call) = usize::try_from(number).ok().and_then(Sysno::new) else {
-        return;
-    };
-    let name = call.name();
-    add_named(name, strength, evidence(), needs);
-    add_of_arguments(name, arguments, strength, evidence, needs);
-}
-
-/// A system call by its name: optional where programs are known to go on
-/// without it, or this file makes it only where something else failed.
-pub(super) fn add_named(name: &str, strength: Strength, evidence: Evidence, needs: &mut Needs) {
-    let fallback = |file| table::fallback_because(file, name);
-    let without =
-        table::optional_because(name).is_some() || evidence.file().and_then(fallback).is_some();
-    let own = match without {
-        true => Strength::Optional,
-        false => strength,
-    };
-    needs.add(Requirement::Call(name.to_owned()), own, evidence);
-}
-
-/// What the constants among a call's arguments say: families of sockets,
-/// namespaces, kinds of locks.
-fn add_of_arguments(
-    name: &str,
-    arguments: &[Vec<u64>],
-    strength: Strength,
-    evidence: &dyn Fn() -> Evidence,
-    needs: &mut Needs,
-) {
-    let values = |at: usize| arguments.get(at).map(Vec::as_slice).unwrap_or_default();
-    match name {
-        "socket" | "socketpair" => {
-            for family in values(0) {
-                if let Some((name, required)) = table::socket_family(*family) {
-                    let own = if required {
-                        strength
-                    } else {
-                        Strength::Optional
-                    };
-                    needs.add(Requirement::Socket(name.to_owned()), own, evidence());
-                }
-            }
-        }
-        "unshare" | "setns" | "clone" => {
-            let places: &[usize] = match name {
-                "unshare" => &[0],
-                "setns" => &[1],
-                // The call, and the C library's clone(fn, stack, flags, arg).
-                _ => &[0, 2],
-            };
-            let flags = places.iter().flat_map(|at| values(*at));
-            for what in flags.flat_map(|flags| table::namespaces(*flags)) {
-                let requirement = Requirement::Behaviour(what.to_owned());
-                needs.add(requirement, Strength::Optional, evidence());
-            }
-        }
-        "fcntl" | "fcntl64"
-            if values(1)
-                .iter()
-                .any(|command| table::is_lock_command(*command)) =>
-        {
-            let requirement = Requirement::Behaviour("file locks".to_owned());
-            needs.add(requirement, strength, evidence());
-        }
-        _ => {}
     }
 }

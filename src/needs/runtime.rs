@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use memchr::memmem;
 use syscalls::x86_64::Sysno;
 
-use super::reach::add_named;
+use super::call::add_named;
 use super::requirement::{Evidence, Needs, Requirement, Strength};
 
 /// What the Go runtime calls in every program: its scheduler sleeps by futex,

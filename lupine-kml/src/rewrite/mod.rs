@@ -13,6 +13,7 @@ mod trampoline;
 mod unwind;
 mod window;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -167,6 +168,12 @@ pub fn undo_bytes(data: &[u8]) -> Result<Vec<u8>, RewriteError> {
     note::Note::decode(raw)
         .ok_or(RewriteError::DamagedNote)?
         .undo(data)
+}
+
+/// The file as it was before any rewriting: itself, where it was not rewritten or its original cannot be restored.
+#[must_use]
+pub fn original(data: &[u8]) -> Cow<'_, [u8]> {
+    undo_bytes(data).map_or(Cow::Borrowed(data), Cow::Owned)
 }
 
 /// Rewrites, verifies, and leaves native what the verification disputes.

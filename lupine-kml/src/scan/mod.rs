@@ -1,7 +1,7 @@
 //! Finds every `syscall` instruction of an ELF file, by decoding.
 //!
 //! Bytes in, values out: no file is opened, no process started. One scan has two users: the rewriter, and whoever
-//! wants to know which system calls a program can make ([`functions()`]).
+//! wants to know which system calls a program can make ([`Functions`]).
 
 pub(crate) mod abi;
 pub(crate) mod code;
@@ -17,7 +17,7 @@ use iced_x86::Register;
 use serde::{Deserialize, Serialize};
 
 pub use elf::{ElfError, Kind};
-pub use functions::{Call, Callee, Function, SystemCall, functions};
+pub use functions::{Arguments, Call, Callee, Function, Functions, SystemCall, Values};
 pub use sites::{Evidence, FunctionRef, Number, Site};
 
 use crate::rewrite::plan::{self, Plan};

@@ -11,6 +11,7 @@ use iced_x86::{
 };
 
 use super::code::{Code, Span, ends_flow, is_near_branch};
+use super::functions::MAX_INSTRUCTIONS;
 
 const LIMIT: usize = 4;
 
@@ -253,7 +254,7 @@ fn index(register: Register) -> Option<usize> {
 /// Runs the function in `span` to a fixed point, then calls `visit` with each instruction and the state before it.
 pub(crate) fn interpret(code: &Code<'_>, span: Span, mut visit: impl FnMut(&Instruction, &State)) {
     let mut factory = InstructionInfoFactory::new();
-    let body: Vec<Instruction> = code.instructions(span).take(100_000).collect();
+    let body: Vec<Instruction> = code.instructions(span).take(MAX_INSTRUCTIONS).collect();
     let position: BTreeMap<u64, usize> = body
         .iter()
         .enumerate()

@@ -7,7 +7,7 @@ use std::path::Path;
 use lupine_kml::rewrite::{
     Gate, Options, Plan, RewriteError, rewrite_bytes, rewrite_file, undo_bytes, undo_file,
 };
-use lupine_kml::scan::{Callee, Number, functions, scan};
+use lupine_kml::scan::{Arguments, Callee, Functions, Number, Values, scan};
 use lupine_kml::verify_rewrite::{Mismatch, verify};
 
 use crate::support::{BUSYBOX, LIBC, LOADER, MUSL, Rewritten, have, run, text};
@@ -69,15 +69,11 @@ fn numbers_are_the_kernels() {
     if !have(LIBC) {
         return;
     }
-    let all = functions(&std::fs::read(LIBC).unwrap()).unwrap();
+    let data = std::fs::read(LIBC).unwrap();
+    let file = Functions::read(&data).unwrap();
     let of = |name: &str| {
-        let found = all.iter().find(|f| {
-            f.function.name.as_deref() == Some(name) || f.aliases.iter().any(|a| a == name)
-        });
-        let calls = &found
-            .unwrap_or_else(|| panic!("{name} is not found"))
-            .system_calls;
-        calls.iter().map(|c| c.number.clone()).collect::<Vec<_>>()
+        let calls = file.values(index_of(&file, name)).system_calls;
+        calls.into_iter().map(|c| c.number).collect::<Vec<_>>()
     };
     let known = |n| Number::Known(vec![n]);
     assert_eq!(of("kill"), [known(62)]);
@@ -86,12 +82,27 @@ fn numbers_are_the_kernels() {
     assert_eq!(of("epoll_create1"), [known(291)]);
     assert_eq!(of("syscall"), [Number::Argument(0)]);
     // Its unwind entry ends before the call.
-    let starts_threads = all.iter().flat_map(|f| &f.system_calls);
-    assert!(starts_threads.into_iter().any(|c| c.number == known(435)));
-    let socket = all.iter().find(|f| {
-        f.function.name.as_deref() == Some("openlog") || f.aliases.iter().any(|a| a == "openlog")
+    let all = (0..file.list().len()).flat_map(|index| file.values(index).system_calls);
+    let starts_threads = all.filter(|c| c.number == known(435));
+    assert!(starts_threads.count() > 0);
+    let openlog = index_of(&file, "openlog");
+    assert!(!file.list()[openlog].calls.is_empty());
+}
+
+/// The function of a name.
+fn index_of(file: &Functions<'_>, name: &str) -> usize {
+    let is = |own: &str| own == name;
+    let found = file.list().iter().position(|one| {
+        one.function.name.as_deref().is_some_and(is) || one.aliases.iter().any(|own| is(own))
     });
-    assert!(!socket.unwrap().calls.is_empty());
+    found.unwrap_or_else(|| panic!("{name} is not found"))
+}
+
+/// The first call of a function: where it goes, and what it passes.
+fn first_call(file: &Functions<'_>, name: &str) -> (Callee, Arguments) {
+    let index = index_of(file, name);
+    let Values { calls, .. } = file.values(index);
+    (file.list()[index].calls[0].callee, calls[0].clone())
 }
 
 #[test]
@@ -118,17 +129,19 @@ fn imports_of_programs_are_resolved() {
                 out.as_os_str(),
             ],
         ));
-        let all = functions(&std::fs::read(&out).unwrap()).unwrap();
-        let main = all
-            .iter()
-            .find(|f| f.function.name.as_deref() == Some("main"))
-            .unwrap();
-        let call = main
-            .calls
-            .iter()
-            .find(|c| c.callee == Callee::Import("socket".to_owned()))
-            .unwrap();
-        assert_eq!(call.arguments[..3], [vec![10], vec![2], vec![0]], "{extra}");
+        let data = std::fs::read(&out).unwrap();
+        let file = Functions::read(&data).unwrap();
+        let main = index_of(&file, "main");
+        let calls = file.list()[main].calls.iter();
+        let socket = calls
+            .map(|call| call.callee)
+            .position(|callee| match callee {
+                Callee::Import(at) => file.imports()[at] == "socket",
+                Callee::Local(_) => false,
+            });
+        let passed = &file.values(main).calls[socket.unwrap()];
+        let wanted = [vec![10], vec![2], vec![0]];
+        assert_eq!(passed.constants[..3], wanted, "{extra}");
     }
 }
 
@@ -148,20 +161,17 @@ fn numbers_behind_padding_wrappers_and_slots() {
             .into_iter()
             .chain([out.as_os_str(), source.as_os_str()]),
     ));
-    let all = functions(&std::fs::read(&out).unwrap()).unwrap();
-    let of = |name: &str| {
-        let found = all
-            .iter()
-            .find(|f| f.function.name.as_deref() == Some(name));
-        found.unwrap_or_else(|| panic!("{name} is not found"))
-    };
-    assert_eq!(of("loop").system_calls[0].number, Number::Known(vec![20]));
-    let wrapper = &of("wrapper").calls[0];
-    assert_eq!(wrapper.callee, Callee::Local(of("number").function.start));
+    let data = std::fs::read(&out).unwrap();
+    let file = Functions::read(&data).unwrap();
+    let start = |name| Callee::Local(file.list()[index_of(&file, name)].function.start);
+    let looping = file.values(index_of(&file, "loop")).system_calls;
+    assert_eq!(looping[0].number, Number::Known(vec![20]));
+    let (callee, wrapper) = first_call(&file, "wrapper");
+    assert_eq!(callee, start("number"));
     assert_eq!(wrapper.passed[..3], [Some(1), None, Some(2)]);
-    let by_slot = &of("by_slot").calls[0];
-    assert_eq!(by_slot.callee, Callee::Local(of("wrapper").function.start));
-    assert_eq!(by_slot.arguments[1], [332]);
+    let (callee, by_slot) = first_call(&file, "by_slot");
+    assert_eq!(callee, start("wrapper"));
+    assert_eq!(by_slot.constants[1], [332]);
 }
 
 const NUMBERS: &str = r#"
