@@ -243,6 +243,7 @@ fn add_paths(one: &Loaded, needs: &mut Needs) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::requirement::Need;
     use super::*;
 
     /// The machine's own files.
@@ -315,6 +316,24 @@ mod tests {
             let found = loaded.iter().any(|path| path.ends_with(name));
             assert!(found, "{name} in {loaded:?}");
         }
+    }
+
+    #[test]
+    fn name_services_are_looked_at_and_optional() {
+        let needs = analyse(&Host, &entry("bash -c true")).unwrap();
+        let of_services = |need: &&Need| {
+            let mut files = need.evidence.iter().filter_map(Evidence::file);
+            files.any(|file| file.contains("/libnss_"))
+        };
+        let found: Vec<&Need> = needs.needs.iter().filter(of_services).collect();
+        assert!(!found.is_empty());
+        let only = |need: &&Need| {
+            need.evidence
+                .iter()
+                .all(|one| one.file().is_some_and(|file| file.contains("/libnss_")))
+        };
+        let mut required = found.into_iter().filter(only);
+        assert!(required.all(|need| need.strength == Strength::Optional));
     }
 
     #[test]
