@@ -18,7 +18,7 @@ TEST_PACKAGES_WISHED := linux-source-6.1
 # Debian's own cargo is older than this project needs; its backport for browsers is not.
 CARGO_PACKAGE := $(shell command -v $(CARGO) >/dev/null 2>&1 || echo cargo-web)
 
-.PHONY: demo test test-all lint bench bench-rootfs bench-kml bench-kconfig packages-demo packages-test packages-test-all cargo help
+.PHONY: demo test test-all lint bench bench-rootfs bench-kml bench-kconfig bench-needs packages-demo packages-test packages-test-all cargo help
 
 help:
 	@echo 'make demo        nginx on a Linux specialised to it, answered over HTTP'
@@ -41,7 +41,7 @@ lint: cargo
 	@tools/component clippy clippy && $(CARGO) clippy --workspace --all-targets -- -D warnings || [ $$? = 9 ]
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps
 
-bench: bench-rootfs bench-kml bench-kconfig
+bench: bench-rootfs bench-kml bench-kconfig bench-needs
 
 bench-rootfs:
 	$(CARGO) bench -p lupine-rootfs --bench mkfs
@@ -51,6 +51,9 @@ bench-kml:
 
 bench-kconfig:
 	$(CARGO) bench -p lupine-cli --bench kconfig
+
+bench-needs:
+	$(CARGO) bench -p lupine-cli --bench needs
 
 packages-demo:
 	@tools/packages $(DEMO_PACKAGES) $(CARGO_PACKAGE)
