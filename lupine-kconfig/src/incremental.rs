@@ -19,7 +19,7 @@ use crate::symbol::{SymbolId, Tristate};
 const MANY: usize = 256;
 
 /// Groups computed again after which the rest is no longer worth choosing.
-const MOST_GROUPS: u32 = 1000;
+const MOST_GROUPS: u32 = 5000;
 
 /// Lists by index, one after another.
 #[derive(Clone, Debug)]
@@ -201,6 +201,10 @@ impl Configuration<'_> {
     /// # Ok::<(), lupine_kconfig::LoadError>(())
     /// ```
     pub fn update(&mut self) -> Vec<SymbolId> {
+        if self.tree.rules() == Rules::Linux6_12 {
+            // Who reads what is found out now, not at the first change.
+            self.tree.dependents();
+        }
         let mut changed = self.propagate();
         for id in self.tree.symbols() {
             self.calculate(id);
