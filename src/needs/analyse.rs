@@ -11,7 +11,8 @@ use thiserror::Error;
 use super::code::Code;
 use super::elf::ElfError;
 use super::load::{Loaded, add_plugins, closure, find_program};
-use super::reach::{self, Mapped};
+use super::program::{Mapped, is_c_library};
+use super::reach;
 use super::requirement::{Evidence, Needs, Requirement, Strength};
 use super::runtime;
 use super::table;
@@ -225,7 +226,7 @@ fn add_configured(entry: &Entry, needs: &mut Needs) {
 /// Paths under /proc, /sys and /dev among a file's strings. The C library's are
 /// its own business.
 fn add_paths(one: &Loaded, needs: &mut Needs) {
-    if reach::is_c_library(&one.path) {
+    if is_c_library(&one.path) {
         return;
     }
     for path in &one.facts.kernel_paths {

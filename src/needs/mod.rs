@@ -6,6 +6,8 @@ mod code;
 pub mod elf;
 mod load;
 mod merge;
+mod numbered;
+mod program;
 mod reach;
 pub mod requirement;
 mod runtime;
