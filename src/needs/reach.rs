@@ -66,6 +66,9 @@ struct Walk<'a> {
     reached: HashMap<Node, u32>,
     entered: BTreeSet<usize>,
     queue: VecDeque<(Node, u32, Option<Rc<Via>>)>,
+    /// What only an optional file leads to: what is required is walked first, so that the first
+    /// visit of a function is its strongest.
+    later: VecDeque<(Node, u32, Option<Rc<Via>>)>,
     numbered: Numbered,
     unknown: BTreeMap<usize, Vec<String>>,
 }
@@ -91,6 +94,7 @@ impl<'a> Walk<'a> {
             reached: HashMap::new(),
             entered: BTreeSet::new(),
             queue: VecDeque::new(),
+            later: VecDeque::new(),
             unknown: BTreeMap::new(),
         }
     }
@@ -102,7 +106,9 @@ impl<'a> Walk<'a> {
                 self.enter(file, needs);
             }
         }
-        while let Some((node, distance, via)) = self.queue.pop_front() {
+        while let Some((node, distance, via)) =
+            self.queue.pop_front().or_else(|| self.later.pop_front())
+        {
             if self
                 .reached
                 .get(&node)
@@ -137,6 +143,19 @@ impl<'a> Walk<'a> {
         }
     }
 
+    fn push(&mut self, node: Node, distance: u32, via: Option<Rc<Via>>) {
+        let from = via.as_ref().map_or(node.0, |via| via.file);
+        match self.is_optional(node.0, from) {
+            true => self.later.push_back((node, distance, via)),
+            false => self.queue.push_back((node, distance, via)),
+        }
+    }
+
+    fn is_optional(&self, file: usize, from: usize) -> bool {
+        let objects = &self.program.objects;
+        objects[from].mapped.optional || objects[file].mapped.optional
+    }
+
     /// What counts as soon as anything of a file is reached.
     fn enter(&mut self, file: usize, needs: &mut Needs) {
         if !self.entered.insert(file) {
@@ -147,7 +166,7 @@ impl<'a> Walk<'a> {
         let code = object.mapped.code;
         let by_name = object.mapped.by_name.then_some(&code.exported);
         for root in code.roots.iter().chain(by_name.into_iter().flatten()) {
-            self.queue.push_back(((file, *root), distance, None));
+            self.push((file, *root), distance, None);
         }
         if !object.c_library {
             for symbol in &code.pointers {
@@ -202,7 +221,7 @@ impl<'a> Walk<'a> {
                 Callee::Local(_) => {
                     if let Some(callee) = found {
                         self.numbers(here, &site, callee, needs);
-                        self.queue.push_back((callee, next.distance, via.cloned()));
+                        self.push(callee, next.distance, via.cloned());
                     }
                 }
                 Callee::Import(import) => {
@@ -213,8 +232,7 @@ impl<'a> Walk<'a> {
         }
         for target in &function.references {
             if let Some(callee) = object.mapped.code.starting(*target) {
-                self.queue
-                    .push_back(((file, callee), next.distance, via.cloned()));
+                self.push((file, callee), next.distance, via.cloned());
             }
         }
         for site in &values.system_calls {
@@ -297,7 +315,7 @@ impl<'a> Walk<'a> {
             };
             self.numbers(here, site, target, needs);
         }
-        self.queue.push_back((target, here.distance, via));
+        self.push(target, here.distance, via);
     }
 
     /// Where the callee takes the number of a system call as an argument, as
@@ -341,11 +359,9 @@ impl<'a> Walk<'a> {
     }
 
     fn strength(&self, here: Here<'_>) -> Strength {
-        let objects = &self.program.objects;
-        let own = &objects[here.file];
-        let from = here.via.map_or(own, |via| &objects[via.file]);
-        let optional = from.mapped.optional || own.mapped.optional;
-        if optional || (own.c_library && here.distance > PURPOSE) {
+        let from = here.via.map_or(here.file, |via| via.file);
+        let deep = self.program.objects[here.file].c_library && here.distance > PURPOSE;
+        if deep || self.is_optional(here.file, from) {
             Strength::Optional
         } else {
             Strength::Required
