@@ -245,9 +245,13 @@ pub struct Needs {
     pub unknown: Vec<String>,
 }
 
+/// How many pieces of evidence one need keeps.
+const MOST_EVIDENCE: usize = 8;
+
 impl Needs {
     /// Adds a requirement, merging it with an equal one: the stronger strength
-    /// stays, evidence adds up (at most eight pieces, to stay readable).
+    /// stays, evidence adds up (at most eight pieces, to stay readable), what
+    /// made it stronger first.
     pub fn add(&mut self, requirement: Requirement, strength: Strength, evidence: Evidence) {
         match self
             .needs
@@ -257,9 +261,13 @@ impl Needs {
                 let Some(need) = self.needs.get_mut(at) else {
                     return;
                 };
+                let stronger = strength < need.strength;
                 need.strength = need.strength.min(strength);
-                if need.evidence.len() < 8 && !need.evidence.contains(&evidence) {
-                    need.evidence.push(evidence);
+                if !need.evidence.contains(&evidence) {
+                    let last = need.evidence.len();
+                    let place = if stronger { 0 } else { last };
+                    need.evidence.insert(place, evidence);
+                    need.evidence.truncate(MOST_EVIDENCE);
                 }
             }
             Err(at) => {
@@ -385,6 +393,19 @@ mod tests {
         assert_eq!(needs.needs[0].evidence.len(), 2);
         let options = needs.options(Strength::Required);
         assert_eq!(options[0].symbol, "INET");
-        assert_eq!(options[0].because, "AF_INET sockets: /bin/x imports a");
+        assert_eq!(options[0].because, "AF_INET sockets: /bin/x imports b");
+    }
+
+    #[test]
+    fn what_makes_a_need_required_is_among_much_evidence() {
+        let mut needs = Needs::default();
+        let call = || Requirement::Call("accept".to_owned());
+        for number in 0..20 {
+            needs.add(call(), Strength::Optional, import(&number.to_string()));
+        }
+        needs.add(call(), Strength::Required, import("accept"));
+        let evidence = &needs.needs[0].evidence;
+        assert_eq!(evidence.len(), MOST_EVIDENCE);
+        assert_eq!(evidence[0], import("accept"));
     }
 }
