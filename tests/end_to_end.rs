@@ -172,9 +172,10 @@ fn most_calls_take_the_gate(name: &str, port: u16, work: impl Fn(&Guest, u16)) {
     guest.stop().unwrap();
     let calls = guest.calls().expect("the kernel counts calls");
     eprintln!("{name}: {calls:?}");
-    let all = calls.gate + calls.syscall + calls.ring3;
-    assert!(all > 5_000, "{name} had too little to do: {calls:?}");
-    assert!(calls.gate * 100 >= all * 99, "{name}: {calls:?}");
+    assert!(calls.gate > 5_000, "{name} had too little to do: {calls:?}");
+    assert!(calls.gate_share().unwrap() >= 0.99, "{name}: {calls:?}");
+    // Init alone stays in user mode, and does not grow with the work.
+    assert!(calls.ring3 < 200, "{name}: {calls:?}");
 }
 
 #[test]

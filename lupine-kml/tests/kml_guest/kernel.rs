@@ -63,6 +63,7 @@ pub(crate) const DEBUG: &[&str] = &[
     "CONFIG_PROVE_LOCKING=y",
     "CONFIG_DEBUG_ENTRY=y",
     "CONFIG_DEBUG_ATOMIC_SLEEP=y",
+    "CONFIG_STACKPROTECTOR=y",
     "CONFIG_STACKPROTECTOR_STRONG=y",
 ];
 /// The kernel watches its own memory accesses and arithmetic.
