@@ -17,16 +17,17 @@ pub(super) struct Called {
 }
 
 impl Called {
-    pub(super) fn of(program: &Program<'_>, is_one: impl Fn(Node) -> bool, nodes: &[Node]) -> Self {
+    pub(super) fn of<T>(program: &Program<'_>, nodes: &HashMap<Node, T>) -> Self {
         let mut locals = vec![HashSet::new(); program.objects.len()];
-        for &node in nodes {
+        for &node in nodes.keys() {
             if let Some(function) = program.function(node) {
                 locals[node.0].insert(function.function.start);
             }
         }
         let imports = program.objects.iter().map(|object| {
             let found = object.found.iter();
-            found.map(|found| found.is_some_and(&is_one)).collect()
+            let is_one = |found: &Option<Node>| found.is_some_and(|node| nodes.contains_key(&node));
+            found.map(is_one).collect()
         });
         Self {
             locals,
@@ -97,8 +98,7 @@ impl Numbered {
         for (node, at) in fresh {
             places.entry(*node).or_default().push(*at);
         }
-        let called: Vec<Node> = places.keys().copied().collect();
-        let called = Called::of(program, |node| places.contains_key(&node), &called);
+        let called = Called::of(program, &places);
         let calls = |node: &&Node| {
             let function = program.function(**node);
             function.is_some_and(|function| called.any(node.0, &function.calls))

@@ -76,12 +76,7 @@ struct Walk<'a> {
 impl<'a> Walk<'a> {
     fn new(program: &'a Program<'a>) -> Walk<'a> {
         let numbered = Numbered::find(program);
-        let nodes: Vec<Node> = numbered.arguments.keys().copied().collect();
-        let mut telling = Called::of(
-            program,
-            |node| numbered.arguments.contains_key(&node),
-            &nodes,
-        );
+        let mut telling = Called::of(program, &numbered.arguments);
         for (object, imports) in program.objects.iter().zip(&mut telling.imports) {
             for (name, tells) in object.mapped.code.imports().iter().zip(imports) {
                 *tells |= !object.c_library && arguments_matter(name);
