@@ -204,7 +204,7 @@ pub(crate) fn finish(
     }
 
     // The headers' positions depend only on lengths: the moved data, the new segment, the note, names, sections.
-    let end = layout.offset + (layout.content - layout.address) + content.bytes.len() as u64;
+    let end = layout.offset + segment_size(layout, content);
     let header = header_patches(elf, layout, programs.len(), sections);
     let table: Vec<u8> = programs.iter().flat_map(encode_program).collect();
     for (at, value, len) in &header {
@@ -271,8 +271,14 @@ fn header_patches(
     out
 }
 
+/// Bytes of the new segment: whole pages. Behind the last segment of a program interpreter, kernels before 6.7 clear
+/// the rest of the page, and refuse the program where that cannot be written.
+fn segment_size(layout: &Layout, content: &Content) -> u64 {
+    (layout.content - layout.address + content.bytes.len() as u64).next_multiple_of(PAGE)
+}
+
 fn programs(elf: &Elf<'_>, layout: &Layout, content: &Content) -> Vec<Segment> {
-    let size = layout.content - layout.address + content.bytes.len() as u64;
+    let size = segment_size(layout, content);
     let new = Segment {
         kind: elf::PT_LOAD,
         flags: elf::PF_R | elf::PF_X,

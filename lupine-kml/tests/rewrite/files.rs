@@ -451,6 +451,25 @@ fn files_keep_their_attributes() {
     assert_eq!(std::fs::read(&file).unwrap(), b"\x7fELF garbage");
 }
 
+/// What follows the last segment of a program interpreter in its page, kernels before 6.7 overwrite.
+#[test]
+fn the_last_segment_ends_with_its_page() {
+    for file in [LOADER, MUSL].into_iter().filter(|file| have(file)) {
+        let new = rewrite_bytes(&std::fs::read(file).unwrap(), &Options::default()).unwrap();
+        let elf = goblin::elf::Elf::parse(&new.bytes).unwrap();
+        let loads = elf
+            .program_headers
+            .iter()
+            .filter(|p| p.p_type == goblin::elf::program_header::PT_LOAD);
+        let last = loads.last().unwrap();
+        assert!(
+            last.p_filesz == last.p_memsz && last.vm_range().end % 4096 == 0,
+            "{last:?}"
+        );
+        assert!(new.bytes.len() as u64 >= last.p_offset + last.p_filesz);
+    }
+}
+
 #[test]
 fn trampolines_are_short() {
     if !have(LIBC) {
