@@ -40,7 +40,7 @@ pub struct FileReport {
     pub report: Report,
     /// Whether the target was written (not when it already has these bytes).
     pub written: bool,
-    /// What a user should know.
+    /// What a user should know of the writing; nothing where nothing was written.
     pub cautions: Vec<Caution>,
 }
 
@@ -59,7 +59,11 @@ pub fn rewrite_file(from: &Path, to: &Path, options: &Options) -> Result<FileRep
     Ok(FileReport {
         report: made.report,
         written: !unchanged,
-        cautions: cautions(from, to),
+        cautions: if unchanged {
+            Vec::new()
+        } else {
+            cautions(from, to)
+        },
     })
 }
 
