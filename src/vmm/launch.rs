@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use super::error::VmError;
 use super::machine::{Accel, DriveMode, Machine};
 use super::monitor::Vmm;
-use super::{cloud_hypervisor, firecracker, qemu};
+use super::{clock, cloud_hypervisor, firecracker, qemu};
 
 /// Where Linux lists the network devices of this process's namespace: `NAME:` and counters, one a
 /// line after two lines of headings.
@@ -73,7 +73,8 @@ pub(super) fn launch(machine: &Machine, accel: Accel) -> Result<Launch, VmError>
         files,
     };
     if vmm == Vmm::Qemu {
-        return Ok(launch(qemu::arguments(machine, accel), None));
+        let machine = with_clock(machine, accel);
+        return Ok(launch(qemu::arguments(&machine, accel), None));
     }
     let prepare = |what: &'static str| move |source: io::Error| VmError::Prepare { what, source };
     let files = tempfile::Builder::new()
@@ -100,7 +101,7 @@ pub(super) fn launch(machine: &Machine, accel: Accel) -> Result<Launch, VmError>
 /// The VMM has no such machine.
 pub fn command(machine: &Machine, accel: Accel) -> Result<Vec<String>, VmError> {
     let words = match machine.vmm {
-        Vmm::Qemu => qemu::arguments(machine, accel),
+        Vmm::Qemu => qemu::arguments(&with_clock(machine, accel), accel),
         Vmm::CloudHypervisor => cloud_hypervisor::arguments(machine)?,
         Vmm::Firecracker => {
             firecracker::arguments(Path::new(&firecracker::configuration(machine)?))
@@ -109,6 +110,16 @@ pub fn command(machine: &Machine, accel: Accel) -> Result<Vec<String>, VmError> 
     let words = words.iter().map(|word| word.to_string_lossy().into_owned());
     let program = machine.vmm.program().to_owned();
     Ok(std::iter::once(program).chain(words).collect())
+}
+
+/// The machine with the frequency of its clock, where it could not find that out by itself. Where the
+/// emulator's clock counts instructions, the guest's own calibration is exact.
+fn with_clock(machine: &Machine, accel: Accel) -> Machine {
+    let mut machine = machine.clone();
+    if accel == Accel::Tcg && !machine.instructions && machine.tsc_khz.is_none() {
+        machine.tsc_khz = clock::tsc_khz();
+    }
+    machine
 }
 
 /// The machine with copies in `directory` for its drives to be discarded, where its VMM would

@@ -50,6 +50,11 @@ pub struct Machine {
     /// is ended.
     #[serde(default = "stop_timeout")]
     pub stop_timeout_s: u64,
+    /// kHz at which the guest's time stamp counter runs, told to its kernel, which then takes it as
+    /// its clock without measuring or watching it. QEMU's guests are told by themselves where they
+    /// are emulated.
+    #[serde(default)]
+    pub tsc_khz: Option<u32>,
     /// Further parameters at the end of the kernel command line.
     pub extra_parameters: Vec<String>,
 }
@@ -119,6 +124,7 @@ impl Machine {
             kernel_log: false,
             instructions: false,
             stop_timeout_s: stop_timeout(),
+            tsc_khz: None,
             extra_parameters: Vec::new(),
         }
     }
@@ -187,6 +193,10 @@ impl Machine {
         ];
         parameters.extend(self.vmm.kernel_parameters().iter().map(|&p| p.to_owned()));
         parameters.push("no_timer_check".to_owned());
+        if let Some(khz) = self.tsc_khz {
+            parameters.push(format!("tsc_early_khz={khz}"));
+            parameters.push("tsc=reliable".to_owned());
+        }
         parameters.push(format!("init={INIT_PATH}"));
         if !self.kernel_log {
             parameters.push("quiet".to_owned());

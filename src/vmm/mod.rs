@@ -6,6 +6,7 @@
 //! [readiness](HealthCheck), its end. Dropping the [`Vm`] ends the machine.
 
 mod attempts;
+mod clock;
 pub mod cloud_hypervisor;
 pub mod console;
 pub mod error;

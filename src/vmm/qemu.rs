@@ -161,6 +161,7 @@ mod tests {
         machine.cpus = 2;
         machine.memory_mib = 64;
         machine.kernel_log = true;
+        machine.tsc_khz = Some(2_100_000);
         machine.extra_parameters.push("mitigations=off".into());
         insta::assert_snapshot!(lines(&machine, Accel::Kvm));
     }
