@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/epoll.h>
@@ -301,12 +302,53 @@ static int gate_from_ring3(void)
 	return __LINE__;
 }
 
+/* The counters of this thread, by the way in; nothing without CONFIG_KML_STATS. */
+static int counters(long counts[3])
+{
+	FILE *f = fopen("/proc/thread-self/arch_status", "r");
+	char line[128];
+	int found = 0;
+
+	while (f && fgets(line, sizeof(line), f))
+		found += sscanf(line, "kml_gate: %ld", &counts[0]) == 1 ||
+			 sscanf(line, "kml_syscall: %ld", &counts[1]) == 1 ||
+			 sscanf(line, "kml_ring3: %ld", &counts[2]) == 1;
+	if (f)
+		fclose(f);
+	return found == 3;
+}
+
+static int counted(void)
+{
+	int way = cpl() == 3 ? 2 : use_gate ? 0 : 1, status;
+	long before[3], after[3];
+	pid_t pid;
+
+	CHECK(counters(before));
+	for (int i = 0; i < 1000; i++)
+		CHECK(sys0(SYS_getppid) > 0);
+	CHECK(counters(after));
+	for (int i = 0; i < 3; i++) {
+		long grown = after[i] - before[i];
+
+		/* What the C library called in between is among those by SYSCALL. */
+		CHECK(i == way ? grown >= 1000 && grown < 1100 : grown < 100);
+		CHECK(i == way || (cpl() == 3) == (i == 2) || !grown);
+	}
+	pid = fork();
+	if (!pid)
+		_exit(!counters(after) || after[0] + after[1] + after[2] > 100);
+	CHECK(waitpid(pid, &status, 0) == pid && !status);
+	return 0;
+}
+
 const struct test call_tests[] = {
 	{ "results", results, ALL, 0 },
 	{ "registers", registers, ALL, 0 },
 	{ "registers-under-signals", registers_under_signals, ALL, 0 },
 	{ "flags-kept", flags_kept, ALL, 0 },
 	{ "direction-flag", direction_flag, ALL, 0 },
+	{ "counted", counted, ALL, 0 },
 	{ "auxiliary-vector", auxiliary_vector, ALL, 0 },
 	{ "processes", processes, ALL, 0 },
 	{ "threads", threads, ALL, 0 },

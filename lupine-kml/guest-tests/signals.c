@@ -223,6 +223,24 @@ static int bad_iret(void)
 	return 0;
 }
 
+/* Its code selector is that of no segment. */
+static void deselect(int sig, siginfo_t *info, void *ctx)
+{
+	greg_t *selectors = &((ucontext_t *)ctx)->uc_mcontext.gregs[REG_CSGSFS];
+
+	(void)sig, (void)info;
+	*selectors = (*selectors & ~0xffffL) | 0x7ff3;
+}
+
+/* The IRET itself faults, on the emulator as well. */
+static int bad_iret_selector(void)
+{
+	catch(SIGTRAP, deselect, 0);
+	for (int i = 0; i < 2000; i++)
+		FAULTS(SIGSEGV, 0, asm volatile("int3"));
+	return 0;
+}
+
 static int die_in_kernel_half(void)
 {
 	((void (*)(void))KERNEL_HOLE)();
@@ -346,6 +364,7 @@ const struct test signal_tests[] = {
 	{ "jump-to-kernel-half", jump_to_kernel_half, ALL, 0 },
 	{ "sigreturn-to-kernel-half", sigreturn_to_kernel_half, ALL, 0 },
 	{ "bad-iret", bad_iret, ALL, 0 },
+	{ "bad-iret-selector", bad_iret_selector, ALL, 0 },
 	{ "die-in-kernel-half", die_in_kernel_half, ALL, SIGSEGV },
 	{ "bad-stack-pointer", bad_stack_pointer, ALL, 0 },
 	{ "kernel-half-stack-pointer", ud_with_kernel_half_stack_pointer, ALL, 0 },

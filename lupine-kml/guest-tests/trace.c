@@ -98,6 +98,7 @@ static int fork_with_rbx(void)
 static int set_in_event_stop(void)
 {
 	pid_t pid = child(fork_with_rbx);
+	unsigned long new;
 	int status;
 
 	CHECK(waitpid(pid, &status, 0) == pid && WIFSTOPPED(status));
@@ -106,9 +107,14 @@ static int set_in_event_stop(void)
 	CHECK(waitpid(pid, &status, 0) == pid);
 	CHECK(status >> 8 == (SIGTRAP | PTRACE_EVENT_FORK << 8));
 	CHECK(!ptrace(PTRACE_POKEUSER, pid, offsetof(struct user_regs_struct, rbx), 0x1234));
-	CHECK(!ptrace(PTRACE_DETACH, pid, 0, 0));
-	CHECK(waitpid(pid, &status, 0) == pid);
+	CHECK(!ptrace(PTRACE_GETEVENTMSG, pid, 0, &new));
+	/* Unlike a detach, this leaves the tracee nothing to do on its way out. */
+	CHECK(!ptrace(PTRACE_CONT, pid, 0, 0));
+	do
+		CHECK(waitpid(pid, &status, 0) == pid);
+	while (WIFSTOPPED(status) && !ptrace(PTRACE_CONT, pid, 0, 0));
 	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 42);
+	CHECK(!kill(new, SIGKILL) && waitpid(new, &status, __WALL) == (pid_t)new);
 	return 0;
 }
 
