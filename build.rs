@@ -64,7 +64,7 @@ fn build() -> Result<(), String> {
         .target(&target)
         .try_get_compiler()
         .map_err(|e| format!("no C compiler for the guest's programs: {e}"))?;
-    for program in ["init", "hello", "serve", "bench", "trace"] {
+    for program in ["init", "hello", "serve", "bench", "trace", "privilege"] {
         let mut command = compiler.to_command();
         command
             .args(FLAGS)

@@ -39,6 +39,7 @@ pub mod measure;
 pub mod needs;
 mod observe;
 pub mod pipeline;
+pub mod privilege;
 pub mod process;
 pub mod progress;
 pub mod rewrite;

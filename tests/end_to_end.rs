@@ -15,6 +15,7 @@ use std::net::TcpStream;
 use std::process::Command;
 
 use lupine::host::{self, Purpose};
+use lupine::kernel::build::Kernel;
 use lupine::manifest::Manifest;
 use lupine::process::Cancel;
 use lupine::rootfs::Rootfs;
@@ -33,18 +34,24 @@ fn boot(name: &str, variant: Variant, port: Option<u16>) -> (Guest, u16) {
 /// forwarded.
 fn boot_app(app: &Manifest, variant: Variant, port: Option<u16>) -> (Guest, u16) {
     let lupine = Lupine::of_user().unwrap().with_cancel(Cancel::new());
+    let kernel = kernel(&lupine, app, variant);
     let image = lupine.image(app).unwrap();
-    let needs = lupine.needs(&image).unwrap();
-    let source = lupine.kernel_source(None).unwrap();
-    let source = lupine.patch(source, variant).unwrap();
-    let config = lupine.specialise(&source, &needs, variant).unwrap();
-    let kernel = lupine.kernel(&source, &config).unwrap();
     let rootfs = lupine.rootfs(&image, variant).unwrap();
     check_file_system(&rootfs);
     let host = free_port().unwrap();
     let forwards: Vec<(u16, u16)> = port.map(|guest| (host, guest)).into_iter().collect();
     let guest = lupine.boot(&kernel, &rootfs, app, &forwards).unwrap();
     (guest, host)
+}
+
+/// The kernel that is specialised to an application.
+fn kernel(lupine: &Lupine, app: &Manifest, variant: Variant) -> Kernel {
+    let image = lupine.image(app).unwrap();
+    let needs = lupine.needs(&image).unwrap();
+    let source = lupine.kernel_source(None).unwrap();
+    let source = lupine.patch(source, variant).unwrap();
+    let config = lupine.specialise(&source, &needs, variant).unwrap();
+    lupine.kernel(&source, &config).unwrap()
 }
 
 fn check_file_system(rootfs: &Rootfs) {
@@ -108,6 +115,26 @@ fn hello_greets_and_ends() {
         guest.wait_ready(|line| lines.push(line.to_vec())).unwrap();
         assert_eq!(guest.wait(|_| {}).unwrap(), GuestExit::Status(0));
         assert_eq!(in_kernel_mode(&lines), variant.has_kml());
+    }
+}
+
+#[test]
+fn kernel_mode_is_for_what_is_trusted_or_marked() {
+    if !able(&[Purpose::Kernel, Purpose::Run]) {
+        return;
+    }
+    let app = Manifest::builtin("hello").unwrap();
+    for &variant in variants() {
+        let lupine = Lupine::of_user().unwrap();
+        let kernel = kernel(&lupine, &app, variant);
+        let found = lupine
+            .privileges(&kernel.file(lupine.vmm().kernel_file()))
+            .unwrap();
+        let set_apart = if variant.has_kml() { 0 } else { 3 };
+        assert_eq!(found.elsewhere, Some(3), "{found}");
+        assert_eq!(found.trusted, Some(set_apart), "{found}");
+        assert_eq!(found.marked, Some(set_apart), "{found}");
+        assert_eq!(found.is_kernel_mode_linux(), variant.has_kml());
     }
 }
 

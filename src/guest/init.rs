@@ -20,6 +20,9 @@ pub const BENCH: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/bench"));
 /// [`InitConfig::trace`](super::InitConfig::trace) is set.
 pub const TRACE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/trace"));
 
+/// Says at which privilege level of the processor programs run: src/guest/c/privilege.c has the form.
+pub const PRIVILEGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/privilege"));
+
 /// What [`HELLO`] and [`SERVE`] print, without the line break.
 pub const HELLO_GREETING: &str = "hello from a Linux of my own";
 
@@ -40,7 +43,7 @@ mod tests {
 
     #[test]
     fn the_programs_are_static_and_small() {
-        for program in [INIT, HELLO, SERVE, BENCH, TRACE] {
+        for program in [INIT, HELLO, SERVE, BENCH, TRACE, PRIVILEGE] {
             let elf = Elf::parse(program).unwrap();
             assert_eq!(
                 (elf.header.e_machine, elf.header.e_type),

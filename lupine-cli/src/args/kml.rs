@@ -51,6 +51,9 @@ pub struct Verify {
     /// A kernel tree, a .config, a vmlinux, or a rewritten ELF file
     #[arg(value_name = "PATH")]
     pub path: PathBuf,
+    /// Boot this kernel, a vmlinux or a bzImage, and say at which privilege level programs run
+    #[arg(long, conflicts_with_all = ["original", "series", "force"])]
+    pub boot: bool,
     /// Compare a rewritten file with this original instead of the one that its note restores
     #[arg(long, value_name = "FILE")]
     pub original: Option<PathBuf>,

@@ -128,6 +128,14 @@ fn patch(session: &Session<'_>, args: &args::Patch) -> Result<(), Failure> {
 
 fn verify_path(session: &Session<'_>, args: &args::Verify) -> Result<(), Failure> {
     let path = args.path.clone();
+    if args.boot {
+        let found = session.lupine()?.privileges(&path)?;
+        session.print(&found, &found.to_string())?;
+        return match found.is_kernel_mode_linux() {
+            true => Ok(()),
+            false => Err(KmlFailure::Unfit { path }.into()),
+        };
+    }
     let (subject, bytes) = Subject::read(&path).map_err(|source| KmlFailure::Read {
         path: path.clone(),
         source,
