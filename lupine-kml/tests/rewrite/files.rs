@@ -457,11 +457,11 @@ fn the_last_segment_ends_with_its_page() {
     for file in [LOADER, MUSL].into_iter().filter(|file| have(file)) {
         let new = rewrite_bytes(&std::fs::read(file).unwrap(), &Options::default()).unwrap();
         let elf = goblin::elf::Elf::parse(&new.bytes).unwrap();
-        let loads = elf
+        let mut loads = elf
             .program_headers
             .iter()
             .filter(|p| p.p_type == goblin::elf::program_header::PT_LOAD);
-        let last = loads.last().unwrap();
+        let last = loads.next_back().unwrap();
         assert!(
             last.p_filesz == last.p_memsz && last.vm_range().end % 4096 == 0,
             "{last:?}"

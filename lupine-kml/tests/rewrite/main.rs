@@ -10,6 +10,9 @@
     reason = "helpers of tests fail the test, and say what they skip"
 )]
 
+#[path = "../common/archive.rs"]
+#[allow(dead_code, reason = "some of it is for the tests of the patch engine")]
+mod archive;
 mod files;
 mod hostile;
 mod programs;

@@ -40,7 +40,7 @@ fn glibc_programs_behave_the_same() {
         return;
     }
     let rewritten = Rewritten::new();
-    for name in ["cancel", "signals", "spawn", "unwind"] {
+    for name in ["cancel", "signals", "spawn", "threads", "loading", "unwind"] {
         let before = compile(rewritten.folder.path(), "cc", name, &[]);
         let loader = format!("-Wl,--dynamic-linker={}", rewritten.path(LOADER).display());
         let path = format!("-Wl,-rpath,{}", rewritten.folder.path().display());
@@ -56,7 +56,7 @@ fn static_glibc_programs_behave_the_same() {
     }
     let folder = tempfile::tempdir().unwrap();
     for kind in ["-static", "-static-pie"] {
-        for name in ["cancel", "signals", "spawn"] {
+        for name in ["cancel", "signals", "spawn", "threads"] {
             let before = compile(folder.path(), "cc", name, &[kind]);
             let after = before.with_extension("rewritten");
             let done = rewrite_file(&before, &after, &Options::default()).unwrap();
@@ -76,7 +76,7 @@ fn musl_programs_behave_the_same() {
         return;
     }
     let rewritten = Rewritten::new();
-    for name in ["cancel", "signals", "spawn"] {
+    for name in ["cancel", "signals", "spawn", "threads"] {
         let before = compile(rewritten.folder.path(), "musl-gcc", name, &[]);
         let loader = format!("-Wl,--dynamic-linker={}", rewritten.path(MUSL).display());
         let after = compile(rewritten.folder.path(), "musl-gcc", name, &[&loader]);
@@ -188,6 +188,41 @@ pid = os.posix_spawn("/bin/sh", ["sh", "-c", "exit 9"], {}); print(os.waitpid(pi
     // The mount is real: the file in place is the rewritten one.
     let compared = rewritten.replaced(&["cmp", LIBC, rewritten.path(LIBC).to_str().unwrap()]);
     assert!(compared.status.success());
+}
+
+#[test]
+fn preloaded_libraries_find_the_same() {
+    if ![LIBC, LOADER, "cc", "python3"].iter().all(|t| have(t)) || !Rewritten::can_replace() {
+        return;
+    }
+    let rewritten = Rewritten::new();
+    let library = compile(
+        rewritten.folder.path(),
+        "cc",
+        "interpose",
+        &["-shared", "-fPIC"],
+    );
+    let preload = format!("LD_PRELOAD={}", library.display());
+    let script = "id -u; seq 3 | sort -r; python3 -c 'import os; os.write(1, b\"written\\n\")'";
+    let command = ["env", &preload, "bash", "-c", script];
+    let [before, after] = [run(command[0], &command[1..]), rewritten.replaced(&command)];
+    let counted = |out: &std::process::Output| {
+        // The processes of a pipe end in any order.
+        let mut lines: Vec<String> = String::from_utf8_lossy(&out.stderr)
+            .lines()
+            .map(str::to_owned)
+            .collect();
+        lines.sort();
+        lines
+    };
+    let said = text(&before);
+    assert!(said.starts_with("4242\n"), "{said}");
+    assert_eq!(text(&after), said);
+    assert!(
+        counted(&before).iter().any(|line| line == "1 writes"),
+        "{before:?}"
+    );
+    assert_eq!(counted(&after), counted(&before));
 }
 
 #[test]
