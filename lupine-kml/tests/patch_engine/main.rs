@@ -11,6 +11,10 @@
     reason = "tests may stop, and skip loudly"
 )]
 
+#[path = "../common/archive.rs"]
+#[allow(dead_code, reason = "some of it is for the tests of rewriting")]
+mod archive;
+mod debian;
 mod decisions;
 mod git_apply;
 mod gnu_patch;
