@@ -1,11 +1,14 @@
 //! Booting a kernel with the guest tests, and judging what the console showed.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use sha2::{Digest as _, Sha256};
 
+use crate::clock::tsc_khz;
 use crate::kernel::{Missing, cache, have, here, hex, lock, run};
 
 /// Seconds until a guest that does not end is taken for hung.
@@ -54,7 +57,7 @@ pub(crate) fn boot_within(
     append: &str,
     extra: &[&str],
 ) -> Result<String, Missing> {
-    qemu(seconds, vmlinux, &initramfs()?, append, extra)
+    qemu(seconds, vmlinux, Some(&initramfs()?), append, extra)?.end()
 }
 
 /// Boots, and returns what the console showed.
@@ -64,18 +67,71 @@ pub(crate) fn boot_with(
     append: &str,
     extra: &[&str],
 ) -> Result<String, Missing> {
-    qemu(LIMIT, vmlinux, initrd, append, extra)
+    qemu(LIMIT, vmlinux, Some(initrd), append, extra)?.end()
+}
+
+/// A guest with a root on a disk, which stays as it is.
+pub(crate) struct Disk<'a> {
+    pub(crate) path: &'a Path,
+    /// The first program.
+    pub(crate) init: &'a str,
+}
+
+impl Disk<'_> {
+    /// Starts a guest that is ended after so many seconds.
+    pub(crate) fn start(
+        &self,
+        seconds: u32,
+        vmlinux: &Path,
+        append: &str,
+        extra: &[&str],
+    ) -> Result<Guest, Missing> {
+        let drive = format!(
+            "id=disk,if=none,format=raw,snapshot=on,file={}",
+            self.path.display()
+        );
+        let device = ["-drive", &drive, "-device", "virtio-blk-device,drive=disk"];
+        let append = format!(
+            "root=/dev/vda rw rootfstype=ext2 init={} {append}",
+            self.init
+        );
+        qemu(seconds, vmlinux, None, &append, &[&device, extra].concat())
+    }
+}
+
+/// A guest that runs.
+pub(crate) struct Guest(Child);
+
+impl Guest {
+    /// The lines of its console, as they come, until it ends.
+    pub(crate) fn lines(&mut self) -> impl Iterator<Item = String> {
+        let console = BufReader::new(self.0.stdout.take().unwrap());
+        let text =
+            |line: std::io::Result<Vec<u8>>| String::from_utf8_lossy(&line.unwrap()).into_owned();
+        console.split(b'\n').map(text)
+    }
+
+    /// What its console shows until it ends.
+    pub(crate) fn end(self) -> Result<String, Missing> {
+        let out = self.0.wait_with_output().unwrap();
+        Ok(String::from_utf8_lossy(&out.stdout).into_owned())
+    }
 }
 
 fn qemu(
     seconds: u32,
     vmlinux: &Path,
-    initrd: &Path,
+    initrd: Option<&Path>,
     append: &str,
     extra: &[&str],
-) -> Result<String, Missing> {
+) -> Result<Guest, Missing> {
     have("qemu-system-x86_64")?;
-    let out = Command::new("timeout")
+    // A clock that counts instructions is not the host's.
+    let khz = tsc_khz().filter(|_| !extra.contains(&"-icount"));
+    let clock = khz.map_or_else(String::new, |khz| {
+        format!("tsc_early_khz={khz} tsc=reliable")
+    });
+    let guest = Command::new("timeout")
         .arg(seconds.to_string())
         .args([
             "qemu-system-x86_64",
@@ -94,17 +150,21 @@ fn qemu(
         ])
         .args(["-nographic", "-serial", "stdio", "-no-reboot", "-kernel"])
         .arg(vmlinux)
-        .arg("-initrd")
-        .arg(initrd)
+        .args(
+            initrd
+                .iter()
+                .flat_map(|file| [OsStr::new("-initrd"), file.as_os_str()]),
+        )
         .args(extra)
         .arg("-append")
         .arg(format!(
-            "console=ttyS0 quiet panic=-1 reboot=t no_timer_check {append}"
+            "console=ttyS0 quiet panic=-1 reboot=t no_timer_check {clock} {append}"
         ))
         .stdin(Stdio::null())
-        .output()
+        .stdout(Stdio::piped())
+        .spawn()
         .unwrap();
-    Ok(String::from_utf8_lossy(&out.stdout).into_owned())
+    Ok(Guest(guest))
 }
 
 /// What speaks against the kernel: it should have had nothing to report.

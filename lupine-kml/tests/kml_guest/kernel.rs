@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use lupine_kml::apply::{Mode, Options, Outcome};
+use lupine_kml::apply::{Mode, Options, Outcome, Series, patch_directory};
 use lupine_kml::patches::{Fit, patch_kernel};
 use sha2::{Digest, Sha256};
 
@@ -72,6 +72,43 @@ pub(crate) const SANITIZERS: &[&str] = &[
     "# CONFIG_SLUB_TINY is not set",
     "CONFIG_KASAN=y",
     "CONFIG_UBSAN=y",
+    "CONFIG_UBSAN_BOUNDS=y",
+    "CONFIG_UBSAN_SHIFT=y",
+    "CONFIG_UBSAN_BOOL=y",
+    "CONFIG_UBSAN_ENUM=y",
+];
+/// What programs of a distribution ask for: a disk, a network, and calls that tiny kernels lack.
+pub(crate) const DISTRIBUTION: &[&str] = &[
+    "CONFIG_BLOCK=y",
+    "CONFIG_BLK_DEV=y",
+    "CONFIG_VIRTIO_MENU=y",
+    "CONFIG_VIRTIO_MMIO=y",
+    "CONFIG_VIRTIO_MMIO_CMDLINE_DEVICES=y",
+    "CONFIG_VIRTIO_BLK=y",
+    "CONFIG_EXT2_FS=y",
+    "CONFIG_UNIX=y",
+    "CONFIG_INET=y",
+    "CONFIG_IPV6=y",
+    "CONFIG_NETDEVICES=y",
+    "CONFIG_NET_CORE=y",
+    "CONFIG_VIRTIO_NET=y",
+    "CONFIG_UNIX98_PTYS=y",
+    "CONFIG_SYSFS=y",
+    "CONFIG_SYSCTL=y",
+    "CONFIG_SYSVIPC=y",
+    "CONFIG_POSIX_MQUEUE=y",
+    "CONFIG_FILE_LOCKING=y",
+    "CONFIG_AIO=y",
+    "CONFIG_SIGNALFD=y",
+    "CONFIG_TIMERFD=y",
+    "CONFIG_INOTIFY_USER=y",
+    "CONFIG_MEMBARRIER=y",
+    "CONFIG_MEMFD_CREATE=y",
+    "CONFIG_CROSS_MEMORY_ATTACH=y",
+    "CONFIG_KCMP=y",
+    "CONFIG_COREDUMP=y",
+    "CONFIG_PID_NS=y",
+    "CONFIG_NET_NS=y",
 ];
 
 /// Changes with the way kernels are built here, so that older entries are not taken.
@@ -116,12 +153,11 @@ impl Build {
     fn configure(&self, fragment: &str) {
         remove(&self.out);
         fs::create_dir_all(&self.out).unwrap();
-        let wanted = self.out.join("wanted.config");
-        fs::write(&wanted, fragment).unwrap();
-        run(self
-            .make()
-            .arg(format!("KCONFIG_ALLCONFIG={}", wanted.display()))
-            .arg("tinyconfig"));
+        run(self.make().arg("tinyconfig"));
+        // Of two lines about an option the later one counts.
+        let tiny = fs::read_to_string(self.out.join(".config")).unwrap();
+        fs::write(self.out.join(".config"), tiny + fragment).unwrap();
+        run(self.make().arg("olddefconfig"));
         let config = fs::read_to_string(self.out.join(".config")).unwrap();
         for line in fragment.lines() {
             assert!(
@@ -149,6 +185,23 @@ impl Build {
             fs::read_to_string(&path).unwrap()
         );
         self.out.join("vmlinux")
+    }
+
+    /// Applies a patch to the tree.
+    pub(crate) fn apply(&self, patch: &Path) {
+        let series = Series::read_patch(patch).unwrap();
+        let report = patch_directory(&self.tree, &series, Options::default(), Mode::Write).unwrap();
+        assert_eq!(report.outcome, Outcome::Applies, "{report}");
+    }
+
+    /// Compiles part of the tree, what is new in its configuration left at its default. Returns what the
+    /// tools had to say.
+    pub(crate) fn compile(&self, target: &str) -> String {
+        run(self.make().args(["-s", "olddefconfig"]));
+        let out = self.make().args(["-s", "-j2", target]).output().unwrap();
+        let said = String::from_utf8_lossy(&[out.stdout, out.stderr].concat()).into_owned();
+        assert!(out.status.success(), "{said}");
+        said
     }
 
     /// Replaces the only occurrence of `old` in a file of the tree, and returns what the file was.
@@ -181,10 +234,9 @@ pub(crate) fn need(what: &Path) -> Result<(), Missing> {
 }
 
 pub(crate) fn have(program: &str) -> Result<(), Missing> {
-    Command::new(program)
-        .arg("--version")
+    Command::new("sh")
+        .args(["-c", "command -v \"$0\"", program])
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
         .status()
         .ok()
         .filter(std::process::ExitStatus::success)
@@ -230,7 +282,7 @@ pub(crate) fn lock(kind: &str) -> File {
 }
 
 /// The files of the series for `version`, in its order.
-fn series(version: &str) -> Vec<PathBuf> {
+pub(crate) fn series(version: &str) -> Vec<PathBuf> {
     let dir = here().join("patches").join(version);
     fs::read_to_string(dir.join("series"))
         .unwrap()
@@ -313,6 +365,13 @@ impl Kernel<'_> {
         run(Command::new("sync").arg("-f").arg(&fresh));
         fs::rename(&fresh, &tree).unwrap();
         tree
+    }
+
+    /// The source tree, not to be changed.
+    pub(crate) fn source(&self) -> Result<PathBuf, Missing> {
+        let tarball = self.tarball()?;
+        let _lock = lock("build");
+        Ok(self.tree(&tarball))
     }
 
     /// The `vmlinux`, built unless it is there already.

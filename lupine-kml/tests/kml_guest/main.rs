@@ -1,4 +1,4 @@
-//! Boots kernels with the KML patches and runs the guest tests in them.
+//! Boots kernels with the KML patches and runs the guest tests in them, and programs of a distribution.
 //!
 //! The kernel source is that of Debian's linux-source packages. A tree is
 //! unpacked, patched by this library without fuzz, configured and built in the
@@ -15,11 +15,24 @@
 )]
 #![allow(clippy::print_stderr, reason = "a test that cannot run says why")]
 
+#[path = "../common/archive.rs"]
+#[allow(
+    dead_code,
+    reason = "some of it is for the tests of rewriting and of the patch engine"
+)]
+mod archive;
+mod cases;
+#[path = "../../../src/vmm/clock.rs"]
+mod clock;
 mod controls;
 mod figures;
+mod foreign;
 mod guest;
 mod kernel;
+mod load;
 mod programs;
+mod root;
+mod series;
 mod stress;
 
 use std::fs;
@@ -28,7 +41,7 @@ use std::path::Path;
 use lupine_kml::verify::{verify_config, verify_vmlinux};
 
 use crate::guest::{boot, judge};
-use crate::kernel::{DEBUG, KML, Kernel, Missing, SANITIZERS, SMP, STATS};
+use crate::kernel::{DEBUG, DISTRIBUTION, KML, Kernel, Missing, SANITIZERS, SMP, STATS};
 use crate::programs::judge_programs;
 
 /// The guest tests as ring 3, by `syscall` and through the gate.
@@ -127,6 +140,48 @@ fn stressors_end_alike_in_cpl_0() {
     if_all_are_asked_for(|| {
         stress::stressors_end_alike(&patched("6.12", &[KML, STATS]).vmlinux()?, &["-m", "512"])
     });
+}
+
+#[test]
+fn foreign_programs_are_the_same_in_ring_3() {
+    if_all_are_asked_for(foreign::ring3_is_the_same);
+}
+
+#[test]
+fn foreign_programs_are_the_same_in_cpl_0() {
+    if_all_are_asked_for(|| {
+        foreign::cpl0_is_the_same(&patched("6.12", &[KML, STATS, SMP, DISTRIBUTION]).vmlinux()?)
+    });
+}
+
+/// `LUPINE_LOAD_MINUTES` for another time than half an hour.
+#[test]
+fn mixed_load_in_cpl_0() {
+    if_all_are_asked_for(|| {
+        let minutes = std::env::var("LUPINE_LOAD_MINUTES").map_or(30, |n| n.parse().unwrap());
+        load::mixed_load(
+            &patched("6.12", &[KML, STATS, SMP, DISTRIBUTION]).vmlinux()?,
+            minutes,
+        )
+    });
+}
+
+#[test]
+fn the_series_is_in_kernel_style() {
+    unless_missing(|| series::is_in_kernel_style("6.12"));
+    if_all_are_asked_for(|| series::is_in_kernel_style("6.1"));
+}
+
+#[test]
+fn every_step_of_the_series_builds() {
+    if_all_are_asked_for(|| series::every_step_builds("6.12"));
+    if_all_are_asked_for(|| series::every_step_builds("6.1"));
+}
+
+#[test]
+fn without_the_option_the_code_is_the_same() {
+    if_all_are_asked_for(|| series::leaves_the_code_alone("6.12"));
+    if_all_are_asked_for(|| series::leaves_the_code_alone("6.1"));
 }
 
 #[test]

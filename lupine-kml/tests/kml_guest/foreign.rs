@@ -1,0 +1,118 @@
+//! Programs that nobody here wrote, with the tests that came with them: rewritten, they do what the originals
+//! do, from ring 3 on this machine and in CPL 0 in a guest.
+
+use std::path::Path;
+
+use crate::cases::{Cases, that_stay};
+use crate::guest::{Disk, Guest, judge_kernel};
+use crate::kernel::Missing;
+use crate::root::Root;
+
+/// How often a case that differs may try again.
+const TRIES: usize = 4;
+/// Seconds for all cases of a guest: emulation is slow.
+const LIMIT: u32 = 5400;
+
+/// Runs `script` in both roots at the same time: what depends on the load of the machine meets the same one.
+fn in_both(roots: &[Root; 2], script: &str) -> [Cases; 2] {
+    std::thread::scope(|scope| {
+        let start = |root: &'_ Root| {
+            let mut command = root.command(script);
+            scope.spawn(move || {
+                let out = command.output().unwrap();
+                let said = String::from_utf8_lossy(&out.stdout).into_owned();
+                let errors = String::from_utf8_lossy(&out.stderr);
+                assert!(said.contains("cases done"), "{said}{errors}");
+                Cases::read(&said)
+            })
+        };
+        roots.each_ref().map(start).map(|run| run.join().unwrap())
+    })
+}
+
+/// At least so many cases of Python's, of perl's and of the tools' suite pass as they are: what all fails
+/// is alike in any case.
+fn enough_pass(original: &Cases, least: [usize; 3]) {
+    let suites = [
+        ("python/", "SUCCESS"),
+        ("perl/", ",0-failed,"),
+        ("tools/", ""),
+    ];
+    for ((suite, success), least) in suites.into_iter().zip(least) {
+        let passed = original.count(suite, success);
+        let all = original.count(suite, "");
+        eprintln!("{suite} {passed} of {all} pass as they are");
+        assert!(passed >= least, "{original:?}");
+    }
+}
+
+/// The regression tests of Python and of perl, and servers and tools, with rewritten libraries in ring 3.
+pub(crate) fn ring3_is_the_same() -> Result<(), Missing> {
+    let roots = [Root::new(false)?, Root::new(true)?];
+    let [original, rewritten] = in_both(
+        &roots,
+        "CASES_AT_A_TIME=3 bash /foreign/cases.sh tools perl python",
+    );
+    enough_pass(&original, [380, 400, 10]);
+    let left = that_stay(original.differences(&rewritten), TRIES, |names| {
+        in_both(
+            &roots,
+            &format!("bash /foreign/cases.sh {}", names.join(" ")),
+        )
+    });
+    assert!(left.is_empty(), "{left:#?}");
+    Ok(())
+}
+
+/// Cases in two guests at a time: the originals in ring 3, and the rewritten ones in CPL 0.
+fn in_guests(vmlinux: &Path, disks: [&Path; 2], cases: &str) -> Result<[Cases; 2], Missing> {
+    let start = |path: &Path, policy: &str| {
+        let init = "/foreign/init.sh";
+        let append = format!("kml={policy} {cases}");
+        Disk { path, init }.start(LIMIT, vmlinux, &append, &["-m", "1024"])
+    };
+    let guests = [start(disks[0], "off")?, start(disks[1], "all")?];
+    let [original, rewritten] = guests.map(Guest::end);
+    let consoles = [original?, rewritten?];
+    for console in &consoles {
+        judge_kernel(console);
+        assert!(console.contains("cases done"), "{console}");
+    }
+    let [gate, syscall, ring3] = calls(&consoles[1]);
+    eprintln!("in CPL 0: {gate} calls through the gate, {syscall} by syscall, {ring3} from ring 3");
+    assert!(calls(&consoles[0])[..2] == [0, 0]);
+    Ok(consoles.map(|console| Cases::read(&console)))
+}
+
+/// What `/proc/kml` said last.
+fn calls(console: &str) -> [u64; 3] {
+    ["gate", "syscall", "ring3"].map(|kind| {
+        let value = |line: &str| line.trim().strip_prefix(kind)?.trim().parse().ok();
+        console
+            .lines()
+            .filter_map(value)
+            .next_back()
+            .unwrap_or_else(|| panic!("no {kind}:\n{console}"))
+    })
+}
+
+/// The same in CPL 0, as far as a guest without hardware goes.
+pub(crate) fn cpl0_is_the_same(vmlinux: &Path) -> Result<(), Missing> {
+    let disks = [Root::new(false)?.disk(), Root::new(true)?.disk()];
+    let disks = disks.each_ref().map(tempfile::NamedTempFile::path);
+    let [original, rewritten] = in_guests(vmlinux, disks, "")?;
+    enough_pass(&original, [30, 40, 10]);
+    let mut failed = None;
+    let left = that_stay(original.differences(&rewritten), TRIES, |names| {
+        let cases = format!("cases={}", names.join(","));
+        in_guests(vmlinux, disks, &cases).unwrap_or_else(|missing| {
+            failed = Some(missing);
+            [Cases::default(), Cases::default()]
+        })
+    });
+    if let Some(missing) = failed {
+        return Err(missing);
+    }
+    assert!(left.is_empty(), "{left:#?}");
+    Ok(())
+}

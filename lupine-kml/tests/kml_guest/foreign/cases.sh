@@ -1,0 +1,77 @@
+#!/bin/bash
+# Runs programs that others wrote, with the tests that came with them, and says how each case ended:
+#
+#   cases.sh SUITE|SUITE/CASE...
+#
+# A line "case SUITE/CASE RESULT" for each; what a tool printed goes before it, behind "| ". At the
+# end: "cases done".
+export LC_ALL=C HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+
+# Python's own regression tests, in a process each. What a test needs of hardware, network or
+# hours it leaves out itself, by default; but on a virtual machine a test of its sockets waits for the
+# host for good.
+python_list() {
+	(cd /usr/lib/python3.11/test && ls -d test_*) | sed 's/\.py$//' | sort -u
+}
+python_case() {
+	(cd /tmp && timeout -k 5 "${CASE_LIMIT:-600}" python3 -m test -v -i "*VSOCK*" "$1") < /dev/null 2>&1 |
+		sed -n 's/^Ran \([0-9]*\) tests\? in.*/ran \1/p; /^OK\( (.*)\)\?$/p; /^FAILED (.*)$/p
+			s/^Tests result: //p; s/^\(FAIL\|ERROR\): \([^ ]*\) .*/\1:\2/p' | sort | tr '\n' ,
+}
+
+# Perl's own tests, by the installed perl: of each how many of its checks passed, failed and were
+# skipped.
+perl_list() {
+	(cd /perl/t && ls {base,cmd,comp,io,op,re,uni,mro,lib}/*.t)
+}
+perl_case() {
+	{
+		(cd /perl/t && timeout -k 5 "${CASE_LIMIT:-300}" ./perl "$1" < /dev/null 2> /dev/null)
+		echo "status $?"
+	} | awk '/^ok .*# *(skip|SKIP)/ { skipped++; next } /^not ok .*# *TODO/ { todo++; next }
+		/^ok/ { passed++ } /^not ok/ { failed++ } /^status/ { status = $2 }
+		END { printf "%d-passed,%d-failed,%d-skipped,%d-todo,status-%d\n",
+			passed, failed, skipped, todo, status }'
+}
+
+# A tool is a script: what it prints is its result.
+tools_list() {
+	(cd /foreign/tools && ls -- *.sh) | sed 's/\.sh$//'
+}
+tools_case() {
+	local folder said
+	folder=$(mktemp -d /var/tmp/case.XXXXXX)
+	chmod 755 "$folder"
+	said=$(cd "$folder" && timeout -k 5 "${CASE_LIMIT:-900}" bash "/foreign/tools/$1.sh" < /dev/null 2>&1; echo "status $?")
+	rm -rf "$folder"
+	sed 's/^/| /' <<< "$said" >&3
+	md5sum <<< "$said" | cut -c1-12
+}
+
+one() {
+	local result
+	exec 3>&1
+	result=$("$1_case" "$2" | tr ' ' - | tr -d '\r')
+	echo "case $1/$2 ${result:-none}"
+}
+
+# As many at a time as CASES_AT_A_TIME says: most wait more than they work.
+start() {
+	while [ "$(jobs -rp | wc -l)" -ge "${CASES_AT_A_TIME:-1}" ]; do
+		wait -n
+	done
+	one "$@" &
+}
+
+for asked; do
+	suite=${asked%%/*}
+	if [ "$suite" = "$asked" ]; then
+		for case in $("${suite}_list"); do
+			start "$suite" "$case"
+		done
+	else
+		start "$suite" "${asked#*/}"
+	fi
+done
+wait
+echo 'cases done'
