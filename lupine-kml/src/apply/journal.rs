@@ -85,8 +85,16 @@ pub(super) struct Writer<'t> {
     tree: &'t DirectoryTree,
     /// `.lupine/`.
     state: OwnedFd,
-    /// Locked as long as it is open.
-    _lock: OwnedFd,
+    lock: OwnedFd,
+}
+
+impl Drop for Writer<'_> {
+    /// Closing would not do: where another thread starts a process, that has the lock open as well until it
+    /// is another program.
+    fn drop(&mut self) {
+        // What cannot be unlocked now is so when the last copy is closed.
+        let _ = fs::flock(&self.lock, FlockOperation::Unlock);
+    }
 }
 
 /// The journal's header: what follows it is the content of all `before` and `after`, in order.
@@ -159,11 +167,7 @@ impl<'t> Writer<'t> {
         match fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             // A writer that left nothing behind removed its lock: ours is then nobody's.
             Ok(()) if !is_at(&lock, &state) => Err(JournalError::Busy(tree.path().to_owned())),
-            Ok(()) => Ok(Self {
-                tree,
-                state,
-                _lock: lock,
-            }),
+            Ok(()) => Ok(Self { tree, state, lock }),
             Err(Errno::WOULDBLOCK) => Err(JournalError::Busy(tree.path().to_owned())),
             Err(errno) => Err(state_error(tree, "lock", errno).into()),
         }

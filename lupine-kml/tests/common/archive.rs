@@ -134,21 +134,32 @@ impl Archive {
         said_by(tar.args(members.iter().map(OsStr::new)));
     }
 
-    /// Unpacks what Debian adds to a source package, `NAME=VERSION`, and returns its folder `patches`.
-    pub(crate) fn debian_patches(&self, package: &str) -> PathBuf {
-        self.apt(&["source", "--diff-only", "--download-only", package]);
+    /// Unpacks what Debian adds to a source package, `NAME=VERSION`, and returns its folder `patches`; none where
+    /// the archive knows the version and has no longer its files.
+    pub(crate) fn debian_patches(&self, package: &str) -> Option<PathBuf> {
+        let words = ["source", "--diff-only", "--download-only", package];
+        if !self
+            .tool("apt-get")
+            .args(words)
+            .output()
+            .unwrap()
+            .status
+            .success()
+        {
+            return None;
+        }
         let archives = self.named(".debian.tar.xz");
         let [archive] = &archives[..] else {
             panic!("what Debian adds to {package}: {archives:?}");
         };
+        let mut tar = Command::new("tar");
         said_by(
-            Command::new("tar")
-                .arg("-C")
+            tar.arg("-C")
                 .arg(self.folder.path())
                 .arg("-xf")
                 .arg(archive),
         );
-        self.path("debian/patches")
+        Some(self.path("debian/patches"))
     }
 
     fn named(&self, end: &str) -> Vec<PathBuf> {

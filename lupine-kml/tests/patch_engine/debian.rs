@@ -75,6 +75,14 @@ fn unpack(archive: &str, version: &str, files: &BTreeSet<String>, into: &Path) {
     assert!(out.status.success(), "{archive}: {}", said(&out));
 }
 
+/// What a shell says for the source in a package.
+fn tarball(deb: &Path, package: &str) -> String {
+    format!(
+        "dpkg-deb --fsys-tarfile {} | tar -xO ./usr/src/{package}.tar.xz",
+        deb.display()
+    )
+}
+
 /// On every revision that the archive offers the series lands without an offset's fuzz, as GNU patch and git
 /// say as well.
 fn fits_every_revision(version: &str) {
@@ -88,11 +96,7 @@ fn fits_every_revision(version: &str) {
     for revision in &revisions {
         let deb = archive.download(&format!("{package}={revision}"));
         let tree = archive.path(format!("tree-{revision}"));
-        let member = format!(
-            "dpkg-deb --fsys-tarfile {} | tar -xO ./usr/src/{package}.tar.xz",
-            deb.display()
-        );
-        unpack(&member, version, &files, &tree);
+        unpack(&tarball(&deb, &package), version, &files, &tree);
         fs::remove_file(&deb).unwrap();
 
         let copies =
@@ -146,28 +150,17 @@ fn the_series_fits_every_revision_of_6_1() {
     }
 }
 
-/// The version of an installed package.
-fn installed(package: &str) -> Option<String> {
-    let out = run(
-        Path::new("/"),
-        "dpkg-query",
-        &["-W", "-f", "${Version}", package],
-    );
-    out.status
-        .success()
-        .then(|| String::from_utf8(out.stdout).unwrap())
-}
-
 /// The packaged source has Debian's whole series in it: off it comes, patch by patch from the last, and on it
-/// goes, by us as by GNU patch.
-fn comes_off_and_goes_on(version: &str, source: &str) {
+/// goes, by us as by GNU patch. Of the newest revision of which the archive has both.
+fn comes_off_and_goes_on(version: &str, suite: &str) {
     let package = format!("linux-source-{version}");
-    let Some(revision) = installed(&package) else {
-        eprintln!("SKIPPED: {package} is not installed");
-        return;
-    };
-    let archive = Archive::of(SUITE);
-    let folder = archive.debian_patches(&format!("{source}={revision}"));
+    let archive = Archive::of(suite);
+    let mut revisions = archive.versions(&package).into_iter().rev();
+    let found = revisions.find_map(|revision| {
+        let folder = archive.debian_patches(&format!("linux={revision}"))?;
+        Some((revision, folder))
+    });
+    let (revision, folder) = found.unwrap();
     let names = fs::read_to_string(folder.join("series")).unwrap();
     let names = names
         .lines()
@@ -180,8 +173,8 @@ fn comes_off_and_goes_on(version: &str, source: &str) {
     let mut files = touched(&patches);
     files.insert("Makefile".to_owned());
     let [ours, theirs] = ["ours", "theirs"].map(|name| archive.path(name));
-    let tarball = format!("cat /usr/src/{package}.tar.xz");
-    unpack(&tarball, version, &files, &ours);
+    let deb = archive.download(&format!("{package}={revision}"));
+    unpack(&tarball(&deb, &package), version, &files, &ours);
     let done = command("cp")
         .arg("-a")
         .arg(&ours)
@@ -237,13 +230,13 @@ fn comes_off_and_goes_on(version: &str, source: &str) {
 #[test]
 fn debians_series_of_6_12_comes_off_and_goes_on() {
     if asked_for() {
-        comes_off_and_goes_on("6.12", "linux-6.12");
+        comes_off_and_goes_on("6.12", "trixie");
     }
 }
 
 #[test]
 fn debians_series_of_6_1_comes_off_and_goes_on() {
     if asked_for() {
-        comes_off_and_goes_on("6.1", "linux");
+        comes_off_and_goes_on("6.1", SUITE);
     }
 }

@@ -281,6 +281,17 @@ fn two_writers_exclude_one_another() {
 }
 
 #[test]
+fn a_copy_of_the_lock_in_a_new_process_holds_nobody_up() {
+    let dir = fresh();
+    let tree = DirectoryTree::open(dir.path()).unwrap();
+    let writer = Writer::lock(&tree).unwrap();
+    let copy = rustix::io::dup(&writer.lock).unwrap();
+    drop(writer);
+    assert!(Writer::lock(&tree).is_ok());
+    drop(copy);
+}
+
+#[test]
 fn no_write_goes_through_a_link() {
     let outside = tempfile::tempdir().unwrap();
     let dir = fresh();
