@@ -29,6 +29,10 @@ const DISK: u64 = 3 << 30;
 
 /// The root as Debian makes it, kept under what it is made of.
 fn original() -> Result<PathBuf, Missing> {
+    if !rustix::process::geteuid().is_root() {
+        let why = "a root of its own, with the owners of its files, takes the rights of root";
+        return Err(Missing(why.to_owned()));
+    }
     for program in ["mmdebstrap", "mke2fs"] {
         have(program)?;
     }

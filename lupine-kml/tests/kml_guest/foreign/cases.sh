@@ -28,7 +28,7 @@ perl_case() {
 	{
 		(cd /perl/t && timeout -k 5 "${CASE_LIMIT:-300}" ./perl "$1" < /dev/null 2> /dev/null)
 		echo "status $?"
-	} | awk '/^ok .*# *(skip|SKIP)/ { skipped++; next } /^not ok .*# *TODO/ { todo++; next }
+	} | awk '/^ok .*# *(skip|SKIP)/ { skipped++; next } /^not ok .*# *[Tt][Oo][Dd][Oo]/ { todo++; next }
 		/^ok/ { passed++ } /^not ok/ { failed++ } /^status/ { status = $2 }
 		END { printf "%d-passed,%d-failed,%d-skipped,%d-todo,status-%d\n",
 			passed, failed, skipped, todo, status }'
