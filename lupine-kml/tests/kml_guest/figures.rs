@@ -7,7 +7,7 @@ use crate::guest::boot;
 use crate::kernel::{KML, Kernel, Missing};
 
 /// The guest writes to the serial port itself: with a clock of instructions its driver has no interrupts.
-pub(crate) const IOPERM: &[&str] = &["CONFIG_X86_IOPERM=y"];
+pub(crate) const IOPERM: &[&str] = &["CONFIG_X86_IOPL_IOPERM=y"];
 
 /// Guest instructions of one call, its loop included.
 #[derive(Debug, Clone, Copy)]

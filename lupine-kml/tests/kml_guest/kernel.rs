@@ -71,6 +71,9 @@ pub(crate) const SANITIZERS: &[&str] = &[
     "CONFIG_SYSFS=y",
     "# CONFIG_SLUB_TINY is not set",
     "CONFIG_KASAN=y",
+    // It keeps stacks, which it cannot guess.
+    "# CONFIG_UNWINDER_GUESS is not set",
+    "CONFIG_UNWINDER_ORC=y",
     "CONFIG_UBSAN=y",
     "CONFIG_UBSAN_BOUNDS=y",
     "CONFIG_UBSAN_SHIFT=y",
@@ -317,10 +320,26 @@ impl Kernel<'_> {
         Ok(tarball)
     }
 
+    /// The lines about options; of two about the same one the later counts.
     fn fragment(&self) -> String {
-        BASE.iter()
+        let option = |line: &str| {
+            line.split(['=', ' '])
+                .find(|word| word.starts_with("CONFIG_"))
+                .map(str::to_owned)
+        };
+        let lines: Vec<&str> = BASE
+            .iter()
             .chain(self.options.iter().copied().flatten())
-            .fold(String::new(), |text, line| text + line + "\n")
+            .copied()
+            .collect();
+        let is_last = |n: usize| {
+            lines[n + 1..]
+                .iter()
+                .all(|later| option(later) != option(lines[n]))
+        };
+        (0..lines.len())
+            .filter(|&n| is_last(n))
+            .fold(String::new(), |text, n| text + lines[n] + "\n")
     }
 
     /// All that goes into the source tree.
