@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use crate::cases::{Cases, that_stay};
-use crate::guest::{Disk, Guest, judge_kernel};
+use crate::guest::{Disk, Guest, calls, judge_kernel};
 use crate::kernel::Missing;
 use crate::root::Root;
 
@@ -82,18 +82,6 @@ fn in_guests(vmlinux: &Path, disks: [&Path; 2], cases: &str) -> Result<[Cases; 2
     eprintln!("in CPL 0: {gate} calls through the gate, {syscall} by syscall, {ring3} from ring 3");
     assert!(calls(&consoles[0])[..2] == [0, 0]);
     Ok(consoles.map(|console| Cases::read(&console)))
-}
-
-/// What `/proc/kml` said last.
-fn calls(console: &str) -> [u64; 3] {
-    ["gate", "syscall", "ring3"].map(|kind| {
-        let value = |line: &str| line.trim().strip_prefix(kind)?.trim().parse().ok();
-        console
-            .lines()
-            .filter_map(value)
-            .next_back()
-            .unwrap_or_else(|| panic!("no {kind}:\n{console}"))
-    })
 }
 
 /// The same in CPL 0, as far as a guest without hardware goes.

@@ -167,6 +167,18 @@ fn qemu(
     Ok(Guest(guest))
 }
 
+/// What `/proc/kml` said last: calls through the gate, by `syscall` in CPL 0, and from ring 3.
+pub(crate) fn calls(console: &str) -> [u64; 3] {
+    ["gate", "syscall", "ring3"].map(|kind| {
+        let value = |line: &str| line.trim().strip_prefix(kind)?.trim().parse().ok();
+        console
+            .lines()
+            .filter_map(value)
+            .next_back()
+            .unwrap_or_else(|| panic!("no {kind}:\n{console}"))
+    })
+}
+
 /// What speaks against the kernel: it should have had nothing to report.
 fn complaint(console: &str) -> Result<(), String> {
     const WORDS: [&str; 6] = [

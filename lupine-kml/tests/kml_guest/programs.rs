@@ -8,7 +8,7 @@ use std::process::Command;
 use lupine_kml::rewrite::{self, rewrite_file};
 use tempfile::NamedTempFile;
 
-use crate::guest::{boot_with, judge_kernel};
+use crate::guest::{boot_with, calls, judge_kernel};
 use crate::kernel::{Missing, have, need, run};
 
 /// What the guest's shells do, in the words that all of them know.
@@ -166,16 +166,9 @@ fn work(console: &str, name: &str) -> Work {
         part.to_owned()
     };
     let all = part(&format!("[{name}\n"), "[end\n", &format!("{console}\n"));
-    let counts = |text: &str| {
-        ["gate", "syscall", "ring3"].map(|kind| -> u64 {
-            text.lines()
-                .find_map(|line| line.strip_prefix(kind)?.trim().parse().ok())
-                .unwrap_or_else(|| panic!("no counter {kind}:\n{text}"))
-        })
-    };
     let (before, rest) = all.split_once("[work\n").unwrap();
     let (output, after) = rest.split_once("[after\n").unwrap();
-    let (before, after) = (counts(before), counts(after));
+    let (before, after) = (calls(before), calls(after));
     Work {
         output: output.to_owned(),
         calls: [0, 1, 2].map(|i| after[i] - before[i]),
