@@ -85,6 +85,7 @@ impl Lupine {
     /// # Errors
     /// As [`boot`](Lupine::boot); the guest did not start its program within a minute.
     pub fn privileges(&self, kernel: &Path) -> Result<Privileges, Error> {
+        self.check_vmm()?;
         let folder = tempfile::Builder::new().prefix("lupine-").tempdir()?;
         let root = folder.path().join("root.ext2");
         let init = InitConfig {
@@ -102,7 +103,6 @@ impl Lupine {
         ext2::write_image(&tree, &Options::default(), &root, &mut listener)
             .map_err(RootfsError::from)?;
 
-        self.check_vmm()?;
         let mut machine = Machine::new(kernel, root);
         machine.vmm = self.vmm();
         let accel = self.choose_accelerator()?.accel;
