@@ -88,16 +88,30 @@ impl Archive {
 
     /// The versions of a package that the archive offers.
     pub(crate) fn versions(&self, package: &str) -> Vec<String> {
-        let said = said_by(self.tool("apt-cache").args(["madison", package]));
-        let version = |line: &str| line.split('|').nth(1).map(|field| field.trim().to_owned());
-        let mut versions: Vec<String> = said
-            .lines()
-            .filter(|line| line.ends_with("Packages"))
-            .filter_map(version)
-            .collect();
+        let mut versions = self.listed(package, "Packages");
         versions.sort();
         versions.dedup();
         versions
+    }
+
+    /// The versions that the archive lists among its `Packages` or its `Sources`, the newest first.
+    fn listed(&self, package: &str, kind: &str) -> Vec<String> {
+        let said = said_by(self.tool("apt-cache").args(["madison", package]));
+        let version = |line: &str| line.split('|').nth(1).map(|field| field.trim().to_owned());
+        said.lines()
+            .filter(|line| line.ends_with(kind))
+            .filter_map(version)
+            .collect()
+    }
+
+    /// Whether the files of a source package, `NAME=VERSION`, could be had: a mirror can list a version, and
+    /// no longer hold it.
+    fn fetches(&self, package: &str, what: &[&str]) -> bool {
+        let mut tool = self.tool("apt-get");
+        tool.args(["source", "--download-only"])
+            .args(what)
+            .arg(package);
+        tool.output().unwrap().status.success()
     }
 
     /// Downloads a package, `NAME=VERSION`, and returns its file.
@@ -118,10 +132,14 @@ impl Archive {
         root
     }
 
-    /// Unpacks what upstream published of a source package, or the members that match some patterns, into
-    /// `folder`.
+    /// Unpacks what upstream published of a source package, the newest that the archive has whole, or the
+    /// members that match some patterns, into `folder`.
     pub(crate) fn source(&self, name: &str, folder: &Path, members: &[&str]) {
-        self.apt(&["source", "--download-only", name]);
+        let versions = self.listed(name, "Sources");
+        let fetched = versions
+            .iter()
+            .any(|version| self.fetches(&format!("{name}={version}"), &[]));
+        assert!(fetched, "{name}: {versions:?}");
         let mut archives = self.named(".orig.tar.gz");
         archives.extend(self.named(".orig.tar.xz"));
         let [archive] = &archives[..] else {
@@ -137,15 +155,7 @@ impl Archive {
     /// Unpacks what Debian adds to a source package, `NAME=VERSION`, and returns its folder `patches`; none where
     /// the archive knows the version and has no longer its files.
     pub(crate) fn debian_patches(&self, package: &str) -> Option<PathBuf> {
-        let words = ["source", "--diff-only", "--download-only", package];
-        if !self
-            .tool("apt-get")
-            .args(words)
-            .output()
-            .unwrap()
-            .status
-            .success()
-        {
+        if !self.fetches(package, &["--diff-only"]) {
             return None;
         }
         let archives = self.named(".debian.tar.xz");
