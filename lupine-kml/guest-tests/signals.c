@@ -287,6 +287,22 @@ static int interrupts_with_kernel_half_stack_pointer(void)
 	return loop_with_stack_pointer(KERNEL_HOLE + 4096);
 }
 
+/* Calls with RSP in the kernel's half: an interrupt at the jump back to the program finds RIP there, too. */
+static int calls_with_kernel_half_stack_pointer(void)
+{
+	unsigned long saved;
+
+	asm volatile("	mov %%rsp, %0; mov %1, %%rsp; mov $200000, %%r12d\n"
+		     "	lea 2f(%%rip), %%r13; test %2, %2; cmovnz %2, %%r13\n"
+		     "1:	mov %3, %%eax; lea 3f(%%rip), %%rcx; jmp *%%r13\n"
+		     "2:	syscall\n"
+		     "3:	dec %%r12d; jnz 1b; mov %0, %%rsp"
+		     : "=&b"(saved)
+		     : "r"(KERNEL_HOLE + 4096), "r"(use_gate ? KML_GATE : 0), "i"(SYS_getppid)
+		     : "rax", "rcx", "r11", "r12", "r13", "memory", "cc");
+	return 0;
+}
+
 static int die_of_segv(void)
 {
 	*(volatile char *)8 = 1;
@@ -370,6 +386,7 @@ const struct test signal_tests[] = {
 	{ "kernel-half-stack-pointer", ud_with_kernel_half_stack_pointer, ALL, 0 },
 	{ "interrupts-bad-stack", interrupts_with_bad_stack_pointer, ALL, 0 },
 	{ "interrupts-kernel-half-stack", interrupts_with_kernel_half_stack_pointer, ALL, 0 },
+	{ "calls-kernel-half-stack", calls_with_kernel_half_stack_pointer, ALL, 0 },
 	{ "die-of-segv", die_of_segv, ALL, SIGSEGV },
 	{ "die-of-bad-stack", die_of_bad_stack, ALL, SIGSEGV },
 	{ "interrupts-disabled", interrupts_disabled, KML, 0 },

@@ -79,8 +79,14 @@ const CONTROLS: &[Control] = &[
     Control {
         rule: "a number beyond the table is not looked up",
         file: ENTRY,
-        old: "\tcmpl\t$__NR_syscalls, %eax\n\tjae\t.Lkml_full_path\n",
+        old: "\tcmpq\t$__NR_syscalls, %rax\n\tjae\t.Lkml_full_path\n",
         new: "",
+    },
+    Control {
+        rule: "the upper half of a number is not looked up",
+        file: ENTRY,
+        old: "\tcmpq\t$__NR_syscalls, %rax\n",
+        new: "\tcmpl\t$__NR_syscalls, %eax\n",
     },
     Control {
         rule: "a page fault of a user in CPL 0 is a user's",
@@ -159,12 +165,20 @@ const NO_STI_SHADOW: Control = Control {
 };
 
 /// The NOP of [`NO_STI_SHADOW`] is of the way back, too: after an NMI an interrupt hits it as well.
-const NOP_IS_ON_THE_WAY: Control = Control {
-    rule: "signal frames show no address in the kernel",
-    file: POLICY,
-    old: "\telse if (regs->ip == (unsigned long)kml_return_jmp)\n",
-    new: "\telse if (regs->ip == (unsigned long)kml_return_jmp || regs->ip == (unsigned long)kml_return_jmp - 1)\n",
-};
+const NOP_IS_ON_THE_WAY: [Control; 2] = [
+    Control {
+        rule: "signal frames show no address in the kernel",
+        file: POLICY,
+        old: "\telse if (regs->ip == (unsigned long)kml_return_jmp)\n",
+        new: "\telse if (regs->ip == (unsigned long)kml_return_jmp || regs->ip == (unsigned long)kml_return_jmp - 1)\n",
+    },
+    Control {
+        rule: "the jump back to the user is the user's",
+        file: ENTRY,
+        old: "\tcmpq\t$kml_return_jmp, %rax\n",
+        new: "\tcmpq\t$(kml_return_jmp - 1), %rax\n\tje\t.Lkml_user\n\tcmpq\t$kml_return_jmp, %rax\n",
+    },
+];
 
 /// What only NMIs, or an interrupt after one, can miss.
 const NMI_CONTROLS: &[Control] = &[
@@ -225,7 +239,9 @@ pub(crate) fn nmis_find_every_rule(version: &str) -> Result<(), Missing> {
     patched(version, &[KML, STATS, SMP, DEVMEM]).scratch(|build| {
         FAULTING_NMIS.apply(build);
         NO_STI_SHADOW.apply(build);
-        NOP_IS_ON_THE_WAY.apply(build);
+        for place in &NOP_IS_ON_THE_WAY {
+            place.apply(build);
+        }
         each_is_missed(build, NMI_CONTROLS, "kml_nmis", &["-smp", "2"])
     })
 }
