@@ -27,6 +27,7 @@ mod clock;
 mod controls;
 mod figures;
 mod foreign;
+mod glibc;
 mod guest;
 mod kernel;
 mod load;
@@ -145,6 +146,11 @@ fn stressors_end_alike_in_cpl_0() {
 #[test]
 fn foreign_programs_are_the_same_in_ring_3() {
     if_all_are_asked_for(foreign::ring3_is_the_same);
+}
+
+#[test]
+fn the_tests_of_glibc_end_alike_in_ring_3() {
+    if_all_are_asked_for(glibc::tests_end_alike);
 }
 
 #[test]

@@ -34,18 +34,19 @@ perl_case() {
 			passed, failed, skipped, todo, status }'
 }
 
-# A tool is a script: what it prints is its result.
+# A tool is a script: how it ended and what it printed are its result.
 tools_list() {
 	(cd /foreign/tools && ls -- *.sh) | sed 's/\.sh$//'
 }
 tools_case() {
-	local folder said
+	local folder said status
 	folder=$(mktemp -d /var/tmp/case.XXXXXX)
 	chmod 755 "$folder"
-	said=$(cd "$folder" && timeout -k 5 "${CASE_LIMIT:-900}" bash "/foreign/tools/$1.sh" < /dev/null 2>&1; echo "status $?")
+	said=$(cd "$folder" && timeout -k 5 "${CASE_LIMIT:-900}" bash "/foreign/tools/$1.sh" < /dev/null 2>&1)
+	status=$?
 	rm -rf "$folder"
 	sed 's/^/| /' <<< "$said" >&3
-	md5sum <<< "$said" | cut -c1-12
+	echo "status-$status,$(md5sum <<< "$said" | cut -c1-12)"
 }
 
 one() {
