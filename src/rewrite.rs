@@ -25,7 +25,7 @@ pub struct RewrittenFile {
 
 /// Stands for the rewriting in cache keys; another number where the same input
 /// gives another output.
-pub(crate) const VERSION: &[u8] = b"2";
+pub(crate) const VERSION: &[u8] = b"3";
 
 /// Rewrites, in `tree`, the files that the image's program loads: itself, its
 /// interpreter, its libraries. The files run in user mode as before, so that

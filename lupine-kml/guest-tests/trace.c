@@ -4,7 +4,6 @@
 #include <signal.h>
 #include <stddef.h>
 #include <sys/ptrace.h>
-#include <sys/rseq.h>
 #include <sys/syscall.h>
 #include <sys/user.h>
 #include <sys/wait.h>
@@ -79,17 +78,10 @@ static int call_stops(void)
 	return 0;
 }
 
-/* The area is as long as the kernel's first one in every glibc that has it. */
-enum { RSEQ_LENGTH = 32 };
-
 static int fork_with_rbx(void)
 {
-	char *rseq = (char *)__builtin_thread_pointer() + __rseq_offset;
 	long bx, pid;
 
-	/* The kernel tells a restartable sequence of a stop on the way out: all registers would be loaded. */
-	if (__rseq_size && syscall(SYS_rseq, rseq, RSEQ_LENGTH, RSEQ_FLAG_UNREGISTER, RSEQ_SIG))
-		return 2;
 	if (use_gate)
 		asm volatile("mov $7, %%ebx; lea 1f(%%rip), %%rcx; mov $0xffffffffff7ff000, %%r11;"
 			     "jmp *%%r11; syscall; 1: mov %%rbx, %%rdx"
@@ -116,7 +108,6 @@ static int set_in_event_stop(void)
 	CHECK(status >> 8 == (SIGTRAP | PTRACE_EVENT_FORK << 8));
 	CHECK(!ptrace(PTRACE_POKEUSER, pid, offsetof(struct user_regs_struct, rbx), 0x1234));
 	CHECK(!ptrace(PTRACE_GETEVENTMSG, pid, 0, &new));
-	/* Unlike a detach, this leaves the tracee nothing to do on its way out. */
 	CHECK(!ptrace(PTRACE_CONT, pid, 0, 0));
 	do
 		CHECK(waitpid(pid, &status, 0) == pid);

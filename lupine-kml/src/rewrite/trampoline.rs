@@ -8,8 +8,9 @@ use crate::scan::code::{Code, is_near_branch};
 
 /// `mov %cs,%ecx`
 const MOV_CS: [u8; 2] = [0x8c, 0xc9];
-/// `test $3,%cl`
-const TEST_CPL: [u8; 3] = [0xf6, 0xc1, 0x03];
+/// `cmp $0x10,%cl`: the kernel's code segment (`__KERNEL_CS`), not just any of level 0. Tools that interpret
+/// programs, as Valgrind does, show them a selector of 0.
+const IS_KERNEL_CS: [u8; 3] = [0x80, 0xf9, 0x10];
 /// `notrack jmp *%r11`
 const JMP_GATE: [u8; 4] = [0x3e, 0x41, 0xff, 0xe3];
 
@@ -68,7 +69,7 @@ pub(crate) fn encode(
     let native = syscall.unwrap_or(job.site);
     if gate == Gate::Runtime {
         asm.out.extend(MOV_CS);
-        asm.out.extend(TEST_CPL);
+        asm.out.extend(IS_KERNEL_CS);
         asm.relative(&[0x0f, 0x85], native)?;
     }
     asm.relative(&[0x48, 0x8d, 0x0d], native + 2)?;

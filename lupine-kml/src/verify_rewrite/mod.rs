@@ -348,10 +348,15 @@ fn read_trampolines(new: &File<'_>, code: (u64, &[u8])) -> Result<Vec<Trampoline
             [moved @ .., cs, test, branch]
                 if cs.code() == Code::Mov_r32m16_Sreg && cs.op1_register() == Register::CS =>
             {
+                // The kernel's segment; files of older versions ask for any of level 0.
+                let asks = match test.code() {
+                    Code::Cmp_rm8_imm8 => test.immediate(1) == 0x10,
+                    Code::Test_rm8_imm8 => test.immediate(1) == 3,
+                    _ => false,
+                };
                 let right = cs.op0_register() == Register::ECX
-                    && test.code() == Code::Test_rm8_imm8
+                    && asks
                     && test.op0_register() == Register::CL
-                    && test.immediate(1) == 3
                     && branch.code() == Code::Jne_rel32_64
                     && branch.near_branch_target() == native;
                 if !right {

@@ -17,8 +17,8 @@ use crate::root::{elf_files, rewrite_all};
 
 const SUITE: &str = "bookworm";
 /// The parts of glibc whose tests ask the kernel for more than memory and files: threads and their
-/// cancellation, signals, processes, timers, loading.
-const PARTS: &str = "nptl signal setjmp posix io misc rt socket sysvipc time elf";
+/// cancellation, signals, processes, timers, loading. (Those of `time` make locales for many minutes.)
+const PARTS: &str = "nptl signal setjmp posix io misc rt socket sysvipc elf";
 
 /// The manual is not in what Debian publishes, and `make` asks for it.
 const MANUAL: &str = "subdir := manual\ninclude ../Makeconfig\ninclude ../Rules\n";
