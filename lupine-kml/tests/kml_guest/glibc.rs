@@ -3,16 +3,15 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
-use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
 use crate::archive::Archive;
 use crate::cases::that_stay;
 use crate::foreign::{TRIES, in_both};
-use crate::kernel::{Missing, cache, have, hex, lock, run};
+use crate::kernel::{Missing, cache, have, kept, run};
 use crate::root::{elf_files, rewrite_all};
 
 const SUITE: &str = "bookworm";
@@ -26,42 +25,23 @@ const MANUAL: &str = "subdir := manual\ninclude ../Makeconfig\ninclude ../Rules\
 const LEAST: usize = 700;
 const CONFIGURE: &str = "../src/configure --prefix=/usr --disable-werror --disable-nscd CFLAGS=-O2";
 
-/// A script in the folder that glibc is built in.
-fn script(folder: &Path, script: &str) -> Command {
-    let mut command = Command::new("sh");
-    command
-        .args(["-ec", script])
-        .current_dir(folder.join("build"));
-    command
-}
-
-/// glibc and its tests, built but not run, kept under what they are made of.
+/// glibc and its tests, built but not run.
 fn built() -> Result<PathBuf, Missing> {
     for program in ["gcc", "make", "gawk", "bison", "python3"] {
         have(program)?;
     }
-    let digest = Sha256::new_with_prefix(format!("1 {SUITE} {CONFIGURE} {PARTS}"));
-    let folder = cache().join(format!("glibc-{}", hex(&digest)));
-    let _lock = lock("glibc");
-    if folder.exists() {
-        return Ok(folder);
-    }
-    let fresh = folder.with_extension("partial");
-    run(Command::new("rm").arg("-rf").arg(&fresh));
-    fs::create_dir_all(fresh.join("build")).unwrap();
-    Archive::of(SUITE).source("glibc", &fresh.join("src"), &[]);
-    fs::create_dir(fresh.join("src/manual")).unwrap();
-    fs::write(fresh.join("src/manual/Makefile"), MANUAL).unwrap();
-    // One after the other: the second would read what the first has yet to write.
-    for step in [
-        CONFIGURE.to_owned(),
-        "make -s -j2".to_owned(),
-        format!("make -s -k -j2 subdirs='{PARTS}' run-built-tests=no check || true"),
-    ] {
-        run(&mut script(&fresh, &step));
-    }
-    fs::rename(&fresh, &folder).unwrap();
-    Ok(folder)
+    let made_of = format!("1 {SUITE} {CONFIGURE} {PARTS}");
+    Ok(kept("glibc", &made_of, |fresh| {
+        let build = fresh.join("build");
+        fs::create_dir_all(&build).unwrap();
+        Archive::of(SUITE).source("glibc", &fresh.join("src"), &[]);
+        fs::create_dir(fresh.join("src/manual")).unwrap();
+        fs::write(fresh.join("src/manual/Makefile"), MANUAL).unwrap();
+        let tests = format!("make -s -k -j2 subdirs='{PARTS}' run-built-tests=no check || true");
+        for step in [CONFIGURE, "make -s -j2", &tests] {
+            run(Command::new("sh").args(["-ec", step]).current_dir(&build));
+        }
+    }))
 }
 
 /// A glibc with the programs of its tests, to be run.

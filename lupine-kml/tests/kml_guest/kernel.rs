@@ -291,6 +291,20 @@ pub(crate) fn lock(kind: &str) -> File {
     file
 }
 
+/// A folder of the cache, kept under what it is made of. One that `make` has not filled does not have its name.
+pub(crate) fn kept(kind: &str, made_of: &str, make: impl FnOnce(&Path)) -> PathBuf {
+    let digest = Sha256::new_with_prefix(made_of);
+    let folder = cache().join(format!("{kind}-{}", hex(&digest)));
+    let _lock = lock(kind);
+    if !folder.exists() {
+        let fresh = folder.with_extension("partial");
+        run(Command::new("rm").arg("-rf").arg(&fresh));
+        make(&fresh);
+        fs::rename(&fresh, &folder).unwrap();
+    }
+    folder
+}
+
 /// The files of the series for `version`, in its order.
 pub(crate) fn series(version: &str) -> Vec<PathBuf> {
     let dir = here().join("patches").join(version);

@@ -7,11 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use lupine_kml::rewrite::{self, rewrite_files};
-use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
 use crate::archive::Archive;
-use crate::kernel::{Missing, cache, have, here, hex, lock, run};
+use crate::kernel::{Missing, cache, have, here, kept, run};
 
 const SUITE: &str = "bookworm";
 /// Programs, and the tests that come with them.
@@ -27,7 +26,7 @@ const PERL_MODULES: [&str; 2] = [
 /// Bytes of a disk; what is not used takes no place.
 const DISK: u64 = 3 << 30;
 
-/// The root as Debian makes it, kept under what it is made of.
+/// The root as Debian makes it.
 fn original() -> Result<PathBuf, Missing> {
     if !rustix::process::geteuid().is_root() {
         let why = "a root of its own, with the owners of its files, takes the rights of root";
@@ -36,33 +35,27 @@ fn original() -> Result<PathBuf, Missing> {
     for program in ["mmdebstrap", "mke2fs"] {
         have(program)?;
     }
-    let digest = Sha256::new_with_prefix(format!("1 {SUITE} {PACKAGES} {PERL_TESTS:?}"));
-    let root = cache().join(format!("root-{}", hex(&digest)));
-    let _lock = lock("root");
-    if root.exists() {
-        return Ok(root);
-    }
-    let fresh = root.with_extension("partial");
-    run(Command::new("rm").arg("-rf").arg(&fresh));
-    run(Command::new("mmdebstrap")
-        .args(["--variant=essential", "--mode=root", "--format=directory"])
-        .arg(format!("--include={PACKAGES}"))
-        .args(
-            ["doc", "man", "locale"].map(|of| format!("--dpkgopt=path-exclude=/usr/share/{of}/*")),
-        )
-        .arg(SUITE)
-        .arg(&fresh));
-    let perl = fresh.join("perl");
-    Archive::of(SUITE).source("perl", &perl, PERL_TESTS);
-    for modules in PERL_MODULES {
-        run(Command::new("cp")
-            .arg("-a")
-            .arg(fresh.join(modules))
-            .arg(perl.join("lib")));
-    }
-    std::os::unix::fs::symlink("/usr/bin/perl", perl.join("t/perl")).unwrap();
-    fs::rename(&fresh, &root).unwrap();
-    Ok(root)
+    let made_of = format!("1 {SUITE} {PACKAGES} {PERL_TESTS:?}");
+    Ok(kept("root", &made_of, |fresh| {
+        run(Command::new("mmdebstrap")
+            .args(["--variant=essential", "--mode=root", "--format=directory"])
+            .arg(format!("--include={PACKAGES}"))
+            .args(
+                ["doc", "man", "locale"]
+                    .map(|of| format!("--dpkgopt=path-exclude=/usr/share/{of}/*")),
+            )
+            .arg(SUITE)
+            .arg(fresh));
+        let perl = fresh.join("perl");
+        Archive::of(SUITE).source("perl", &perl, PERL_TESTS);
+        for modules in PERL_MODULES {
+            run(Command::new("cp")
+                .arg("-a")
+                .arg(fresh.join(modules))
+                .arg(perl.join("lib")));
+        }
+        std::os::unix::fs::symlink("/usr/bin/perl", perl.join("t/perl")).unwrap();
+    }))
 }
 
 /// A copy of the root, with the scripts that drive its programs in `/foreign`.
