@@ -14,8 +14,8 @@ use crate::root::Root;
 /// page for each request or process would be a hundred times as much.
 const LEAK: i64 = 4096;
 
-/// A program that loads a server, told to wait so long for an answer that only one that never comes is
-/// missed: a lost wake-up.
+/// A program that loads a server, with so little to do in so much time that only an answer that never
+/// comes is missed, a lost wake-up: not one that a busy machine is slow to give.
 struct Load {
     name: &'static str,
     arguments: Vec<String>,
@@ -40,7 +40,7 @@ fn loads([http, redis]: [u16; 2]) -> [Load; 2] {
         Load {
             name: "timeout",
             arguments: words(format!(
-                "120 redis-benchmark -p {redis} -n 2000 -c 8 -q --csv -t ping,set,get,incr,lpush,rpop,sadd,hset,zadd,mset"
+                "120 redis-benchmark -p {redis} -n 400 -c 8 -q --csv -t ping,set,get,incr,lpush,rpop,sadd,hset,zadd,mset"
             )),
             good: |said| said.lines().filter(|line| line.starts_with('"')).count() > 10,
         },
@@ -139,8 +139,7 @@ pub(crate) fn mixed_load(vmlinux: &Path, minutes: u32) -> Result<(), Missing> {
     assert!(faults.is_empty(), "{faults:#?}");
     for (load, (runs, wrong)) in loads.iter().zip(&ran) {
         eprintln!("{} ran {runs} times", load.arguments.join(" "));
-        // A busy machine takes up to two minutes for a run.
-        assert!(2 * runs >= minutes, "{console}");
+        assert!(*runs >= minutes, "{console}");
         assert!(wrong.is_empty(), "{wrong:#?}");
     }
     let measured: Vec<[i64; 4]> = console.lines().filter_map(memory).collect();
