@@ -14,8 +14,8 @@ use crate::kernel::{Missing, cache, have, here, kept, run};
 
 const SUITE: &str = "bookworm";
 /// Programs, and the tests that come with them.
-const PACKAGES: &str = "bash,busybox-static,fio,libpython3.11-testsuite,nginx-light,nodejs,openssl,perl,\
-    postgresql-15,procps,python3,redis-server,redis-tools,sqlite3,stress-ng";
+const PACKAGES: &str = "bash,busybox-static,fio,libpython3.11-testsuite,nginx-light,nodejs,\
+    openjdk-17-jdk-headless,openssl,perl,postgresql-15,procps,python3,redis-server,redis-tools,sqlite3,stress-ng";
 /// Of perl's sources: its tests. The modules that they use are the installed ones.
 const PERL_TESTS: &[&str] = &["perl-*/t", "perl-*/lib"];
 const PERL_MODULES: [&str; 2] = [
@@ -40,6 +40,8 @@ fn original() -> Result<PathBuf, Missing> {
         run(Command::new("mmdebstrap")
             .args(["--variant=essential", "--mode=root", "--format=directory"])
             .arg(format!("--include={PACKAGES}"))
+            // Where the JVM's packages put links.
+            .arg("--setup-hook=mkdir -p \"$1/usr/share/man/man1\"")
             .args(
                 ["doc", "man", "locale"]
                     .map(|of| format!("--dpkgopt=path-exclude=/usr/share/{of}/*")),
