@@ -41,6 +41,15 @@ impl Cases {
         self.0.iter().filter(of).count()
     }
 
+    /// The names of the cases that ended in each way.
+    pub(crate) fn by_result(&self) -> BTreeMap<&str, Vec<&str>> {
+        let mut ways = BTreeMap::<&str, Vec<&str>>::new();
+        for (name, result) in &self.0 {
+            ways.entry(result).or_default().push(name);
+        }
+        ways
+    }
+
     /// What ended differently as rewritten, or not at all.
     pub(crate) fn differences(&self, rewritten: &Cases) -> Vec<Difference> {
         let none = String::from("nothing");

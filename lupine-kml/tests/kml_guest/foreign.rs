@@ -60,12 +60,20 @@ pub(crate) fn ring3_is_the_same() -> Result<(), Missing> {
     Ok(())
 }
 
+/// What cases are run on.
+struct Machine<'a> {
+    vmlinux: &'a Path,
+    /// As the emulator names it.
+    processor: &'a str,
+}
+
 /// Cases in two guests at a time: the originals in ring 3, and the rewritten ones in CPL 0.
-fn in_guests(vmlinux: &Path, disks: [&Path; 2], cases: &str) -> Result<[Cases; 2], Missing> {
+fn in_guests(machine: &Machine, disks: [&Path; 2], cases: &str) -> Result<[Cases; 2], Missing> {
     let start = |path: &Path, policy: &str| {
         let init = "/foreign/init.sh";
         let append = format!("kml={policy} {cases}");
-        Disk { path, init }.start(LIMIT, vmlinux, &append, &["-m", "1024"])
+        let extra = ["-m", "1024", "-cpu", machine.processor];
+        Disk { path, init }.start(LIMIT, machine.vmlinux, &append, &extra)
     };
     let guests = [start(disks[0], "off")?, start(disks[1], "all")?];
     let [original, rewritten] = guests.map(Guest::end);
@@ -80,16 +88,16 @@ fn in_guests(vmlinux: &Path, disks: [&Path; 2], cases: &str) -> Result<[Cases; 2
     Ok(consoles.map(|console| Cases::read(&console)))
 }
 
-/// The same in CPL 0, as far as a guest without hardware goes.
-pub(crate) fn cpl0_is_the_same(vmlinux: &Path) -> Result<(), Missing> {
+/// Cases of the originals in ring 3 and of the rewritten in CPL 0 end alike; enough of the originals' pass.
+fn alike_in_guests(machine: &Machine, cases: &str, enough: fn(&Cases)) -> Result<(), Missing> {
     let disks = [Root::new(false)?.disk(), Root::new(true)?.disk()];
     let disks = disks.each_ref().map(tempfile::NamedTempFile::path);
-    let [original, rewritten] = in_guests(vmlinux, disks, "")?;
-    enough_pass(&original, [30, 40, 10]);
+    let [original, rewritten] = in_guests(machine, disks, cases)?;
+    enough(&original);
     let mut failed = None;
     let left = that_stay(original.differences(&rewritten), TRIES, |names| {
         let cases = format!("cases={}", names.join(","));
-        in_guests(vmlinux, disks, &cases).unwrap_or_else(|missing| {
+        in_guests(machine, disks, &cases).unwrap_or_else(|missing| {
             failed = Some(missing);
             [Cases::default(), Cases::default()]
         })
@@ -99,4 +107,34 @@ pub(crate) fn cpl0_is_the_same(vmlinux: &Path) -> Result<(), Missing> {
     }
     assert!(left.is_empty(), "{left:#?}");
     Ok(())
+}
+
+/// The same in CPL 0, as far as a guest without hardware goes.
+pub(crate) fn cpl0_is_the_same(vmlinux: &Path) -> Result<(), Missing> {
+    let processor = "max";
+    let machine = Machine { vmlinux, processor };
+    alike_in_guests(&machine, "", |original| {
+        enough_pass(original, [30, 40, 10]);
+    })
+}
+
+/// Every stressor of stress-ng that asks for no hardware ends in CPL 0 as it does in ring 3.
+pub(crate) fn stressors_end_alike(vmlinux: &Path) -> Result<(), Missing> {
+    let processor = "max";
+    let machine = Machine { vmlinux, processor };
+    alike_in_guests(&machine, "cases=stress", |original| {
+        let ends = original.by_result();
+        eprintln!("{ends:#?}");
+        assert!(ends["status-0"].len() >= 200, "too few pass");
+    })
+}
+
+/// So do those that run only on what says that it is Intel's.
+pub(crate) fn stressors_of_intel_end_alike(vmlinux: &Path) -> Result<(), Missing> {
+    let processor = "max,vendor=GenuineIntel";
+    let machine = Machine { vmlinux, processor };
+    let cases = "cases=stress/rdrand,stress/tsc,stress/x86syscall";
+    alike_in_guests(&machine, cases, |original| {
+        assert_eq!(original.by_result()["status-0"].len(), 3, "{original:?}");
+    })
 }

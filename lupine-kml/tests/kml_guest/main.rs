@@ -34,15 +34,16 @@ mod load;
 mod programs;
 mod root;
 mod series;
-mod stress;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use lupine_kml::verify::{verify_config, verify_vmlinux};
 
 use crate::guest::{boot, judge};
-use crate::kernel::{DEBUG, DISTRIBUTION, KML, Kernel, Missing, SANITIZERS, SMP, STATS};
+use crate::kernel::{
+    DEBUG, DISTRIBUTION, EVERYTHING, KML, Kernel, Missing, SANITIZERS, SMP, STATS,
+};
 use crate::programs::judge_programs;
 
 /// The guest tests as ring 3, by `syscall` and through the gate.
@@ -136,11 +137,18 @@ fn rewritten_programs_in_cpl_0_on_6_1() {
     if_all_are_asked_for(|| judge_programs(&patched("6.1", &[KML, STATS]).vmlinux()?, &[]));
 }
 
+fn with_everything() -> Result<PathBuf, Missing> {
+    patched("6.12", &[KML, STATS, SMP, DISTRIBUTION, EVERYTHING]).vmlinux()
+}
+
 #[test]
 fn stressors_end_alike_in_cpl_0() {
-    if_all_are_asked_for(|| {
-        stress::stressors_end_alike(&patched("6.12", &[KML, STATS]).vmlinux()?, &["-m", "512"])
-    });
+    if_all_are_asked_for(|| foreign::stressors_end_alike(&with_everything()?));
+}
+
+#[test]
+fn stressors_of_intel_end_alike_in_cpl_0() {
+    if_all_are_asked_for(|| foreign::stressors_of_intel_end_alike(&with_everything()?));
 }
 
 #[test]

@@ -49,6 +49,31 @@ tools_case() {
 	echo "status-$status,$(md5sum <<< "$said" | cut -c1-12)"
 }
 
+# Each stressor of stress-ng but those that `stressors.left-out` names: a few rounds of its work, which it
+# checks itself. What it has to say of a machine that lacks something goes before the line.
+stress_list() {
+	stress-ng --stressors | tr ' ' '\n' | grep -vxFf <(sed '/^#/d; s/ .*//' /foreign/stressors.left-out)
+}
+stress_case() {
+	local folder said status as skipped= apart='unshare --pid --fork --kill-child --mount-proc'
+	folder=$(mktemp -d /var/tmp/case.XXXXXX)
+	chmod 777 "$folder"
+	# Among processes of its own, for some send signals to all that they see; but events of processes are
+	# told to the first namespace only. Some will not run as root.
+	[ "$1" = netlink-proc ] && apart=
+	for as in '' 'setpriv --reuid 65534 --regid 65534 --clear-groups'; do
+		said=$(cd "$folder" && $apart $as timeout -k 5 "${CASE_LIMIT:-120}" stress-ng "--$1" 1 "--$1-ops" 20 --timeout 5 --verify \
+			--pathological --oomable --vm-bytes 32m --mmap-bytes 32m --malloc-bytes 16m --mremap-bytes 16m \
+			--hdd-bytes 8m --iomix-bytes 8m --bigheap-growth 1m < /dev/null 2>&1)
+		status=$?
+		grep -q 'run as root\|without root' <<< "$said" || break
+	done
+	rm -rf "$folder"
+	grep -v 'dispatching hogs\|second run\|run completed' <<< "$said" | sed 's/^/| /' >&3
+	grep -q 'skipping\|skipped\|unsupported' <<< "$said" && skipped=,skipped
+	echo "status-$status$skipped"
+}
+
 one() {
 	local result
 	exec 3>&1

@@ -2,6 +2,7 @@
 busybox mount -t proc proc /proc
 busybox mount -t sysfs sysfs /sys
 busybox mount -t devtmpfs dev /dev
+busybox mount -t debugfs debugfs /sys/kernel/debug 2> /dev/null
 mkdir -p /dev/pts /dev/shm
 busybox mount -t devpts devpts /dev/pts
 busybox mount -t tmpfs tmpfs /dev/shm
