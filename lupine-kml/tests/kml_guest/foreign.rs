@@ -125,7 +125,7 @@ pub(crate) fn stressors_end_alike(vmlinux: &Path) -> Result<(), Missing> {
     alike_in_guests(&machine, "cases=stress", |original| {
         let ends = original.by_result();
         eprintln!("{ends:#?}");
-        assert!(ends["status-0"].len() >= 200, "too few pass");
+        assert!(ends["status-0"].len() >= 260, "too few pass");
     })
 }
 
