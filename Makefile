@@ -10,9 +10,9 @@ RUN_PACKAGES := qemu-system-x86 mmdebstrap util-linux
 DEMO_PACKAGES := $(BUILD_PACKAGES) $(KERNEL_PACKAGES) $(RUN_PACKAGES)
 TEST_PACKAGES := $(DEMO_PACKAGES) e2fsprogs genext2fs busybox-static musl musl-dev musl-tools \
 	apache2-utils redis-tools skopeo umoci patch git elfutils strace gdb attr zstd python3 python3-pytest cpio graphviz chromium
-# What only the slow tests use: another compiler, strange programs, what glibc is built and tested
+# What only the slow tests use: another compiler, what loads a server, what glibc is built and tested
 # with, pgbench (its package makes a database of its own, which `make test` need not).
-TEST_ALL_PACKAGES := clang lld llvm stress-ng postgresql wrk gawk valgrind
+TEST_ALL_PACKAGES := clang lld llvm postgresql wrk gawk valgrind
 # Not in every release of Debian: its tests are skipped where it is missing.
 TEST_PACKAGES_WISHED := linux-source-6.1
 # Debian's own cargo is older than this project needs; its backport for browsers is not.

@@ -362,7 +362,7 @@ pub(crate) fn kept(kind: &str, made_of: &str, make: impl FnOnce(&Path)) -> PathB
     let _lock = lock(kind);
     if !folder.exists() {
         let fresh = folder.with_extension("partial");
-        run(Command::new("rm").arg("-rf").arg(&fresh));
+        remove(&fresh);
         make(&fresh);
         fs::rename(&fresh, &folder).unwrap();
     }

@@ -75,15 +75,10 @@ const TOOLS: &[&str] = &[
     "find", "sleep", "cat", "head", "wc", "rm", "mount", "reboot",
 ];
 
-/// An initramfs with the distribution's busybox as `/applets`, with dynamically linked programs of
-/// `/usr/bin`, and with `init` and other scripts. Where `rewritten`, the calls of busybox, of the C
-/// library and of its loader go through the gate.
-pub(crate) fn archive(
-    tools: &[&str],
-    init: &str,
-    scripts: &[(&str, &str)],
-    rewritten: bool,
-) -> Result<NamedTempFile, Missing> {
+/// An initramfs with the distribution's busybox as `/applets`, with the dynamically linked programs of
+/// `/usr/bin`, and with [`PROGRAMS_INIT`] and [`WORK`]. Where `rewritten`, the calls of busybox, of the
+/// C library and of its loader go through the gate.
+fn programs(rewritten: bool) -> Result<NamedTempFile, Missing> {
     for file in [BUSYBOX, LIBC, LOADER] {
         need(Path::new(file))?;
     }
@@ -108,8 +103,6 @@ pub(crate) fn archive(
     }
     for tool in TOOLS {
         std::os::unix::fs::symlink(BUSYBOX, root.path().join("applets").join(tool)).unwrap();
-    }
-    for tool in tools {
         let file = PathBuf::from(format!("/usr/bin/{tool}"));
         if !file.exists() || *tool == "mount" {
             continue;
@@ -125,7 +118,7 @@ pub(crate) fn archive(
             }
         }
     }
-    for (name, text) in scripts.iter().chain(&[("init", init)]) {
+    for (name, text) in [("init", PROGRAMS_INIT), ("work.sh", WORK)] {
         let file = root.path().join(name);
         fs::write(&file, text).unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
@@ -139,10 +132,6 @@ pub(crate) fn archive(
         .arg(archive.path())
         .current_dir(root.path()));
     Ok(archive)
-}
-
-fn programs(rewritten: bool) -> Result<NamedTempFile, Missing> {
-    archive(TOOLS, PROGRAMS_INIT, &[("work.sh", WORK)], rewritten)
 }
 
 /// What one shell did: its output, and how many calls came through the gate, by `syscall` in
