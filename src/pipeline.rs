@@ -206,15 +206,33 @@ impl Lupine {
         manifest: &Manifest,
         kernel_source: Option<&Path>,
     ) -> Result<(), Error> {
+        let run = (self.vmm == Vmm::Qemu).then_some(Purpose::Run);
+        self.require(manifest, kernel_source, run)
+    }
+
+    /// The same for a kernel and a root file system that are built here and run elsewhere.
+    ///
+    /// # Errors
+    /// Tools are not installed; the error has the line that installs them.
+    pub fn require_build_tools(
+        &self,
+        manifest: &Manifest,
+        kernel_source: Option<&Path>,
+    ) -> Result<(), Error> {
+        self.require(manifest, kernel_source, None)
+    }
+
+    fn require(
+        &self,
+        manifest: &Manifest,
+        kernel_source: Option<&Path>,
+        run: Option<Purpose>,
+    ) -> Result<(), Error> {
         let has_source = kernel_source.is_some() || source::packaged().is_ok();
         Toolchain::require(self.compiler, has_source)?;
-        let mut purposes = Vec::new();
-        if self.vmm == Vmm::Qemu {
-            purposes.push(Purpose::Run);
-        }
-        if matches!(manifest.image, ImageSource::Debian { .. }) {
-            purposes.push(Purpose::DebianImage);
-        }
+        let debian = matches!(manifest.image, ImageSource::Debian { .. });
+        let image = debian.then_some(Purpose::DebianImage);
+        let purposes: Vec<Purpose> = run.into_iter().chain(image).collect();
         host::require(&purposes, &[]).map_err(Error::Missing)
     }
 

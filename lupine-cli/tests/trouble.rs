@@ -241,3 +241,33 @@ fn missing_tools_are_named_with_the_line_that_installs_them() {
     }
     assert_eq!(debris(temp.path()), Vec::<PathBuf>::new());
 }
+
+#[test]
+fn only_what_runs_a_guest_asks_for_qemu() {
+    if !able(&[Purpose::Kernel]) {
+        return;
+    }
+    let temp = tempfile::tempdir().unwrap();
+    let path = temp.path().join("path");
+    fs::create_dir(&path).unwrap();
+    for program in fs::read_dir("/usr/bin").unwrap().map(Result::unwrap) {
+        let name = program.file_name();
+        if name != "qemu-system-x86_64" && name != "mmdebstrap" {
+            std::os::unix::fs::symlink(program.path(), path.join(name)).unwrap();
+        }
+    }
+    for (command, asks) in [("build", false), ("run", true)] {
+        let output = lupine(temp.path(), &[command, "nginx"])
+            .env("PATH", &path)
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(4), "{text}");
+        assert!(text.contains("mmdebstrap"), "{text}");
+        assert_eq!(
+            text.contains("qemu-system-x86_64"),
+            asks,
+            "{command}: {text}"
+        );
+    }
+}

@@ -24,7 +24,7 @@ pub(super) fn execute(session: &Session<'_>, args: &Build) -> Result<(), Failure
     let lupine = session.lupine_for(&args.kernel)?;
     let manifest = session.manifest(&args.image)?;
     let variant = args.kernel.variant;
-    lupine.require_tools(&manifest, args.kernel.kernel_src.as_deref())?;
+    lupine.require_build_tools(&manifest, args.kernel.kernel_src.as_deref())?;
     let source = lupine.kernel_source(args.kernel.kernel_src.as_deref())?;
     let image = lupine.image(&manifest)?;
     let needs = lupine.needs(&image)?;
