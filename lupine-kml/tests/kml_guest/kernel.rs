@@ -355,15 +355,17 @@ pub(crate) fn lock(kind: &str) -> File {
     file
 }
 
-/// A folder of the cache, kept under what it is made of. One that `make` has not filled does not have its name.
-pub(crate) fn kept(kind: &str, made_of: &str, make: impl FnOnce(&Path)) -> PathBuf {
-    let digest = Sha256::new_with_prefix(made_of);
-    let folder = cache().join(format!("{kind}-{}", hex(&digest)));
+/// A folder of the cache, kept under the digest of what it is made of. One that `make` has not filled, and
+/// the disk not taken, does not have its name.
+pub(crate) fn kept(kind: &str, made_of: &Sha256, make: impl FnOnce(&Path)) -> PathBuf {
+    let folder = cache().join(format!("{kind}-{}", hex(made_of)));
     let _lock = lock(kind);
     if !folder.exists() {
-        let fresh = folder.with_extension("partial");
+        let fresh = folder.with_file_name(format!("{kind}.partial"));
         remove(&fresh);
+        fs::create_dir(&fresh).unwrap();
         make(&fresh);
+        run(Command::new("sync").arg("-f").arg(&fresh));
         fs::rename(&fresh, &folder).unwrap();
     }
     folder
@@ -442,33 +444,22 @@ impl Kernel<'_> {
         digest
     }
 
-    /// The source tree. What is not complete does not have its name.
+    /// The source tree.
     fn tree(&self, tarball: &Path) -> PathBuf {
-        let tree = cache().join(format!(
-            "tree-{}-{}",
-            self.version,
-            hex(&self.tree_key(tarball))
-        ));
-        if tree.exists() {
-            return tree;
-        }
-        let fresh = tree.with_extension("partial");
-        remove(&fresh);
-        fs::create_dir_all(&fresh).unwrap();
-        run(Command::new("tar")
-            .arg("-xf")
-            .arg(tarball)
-            .arg("--strip-components=1")
-            .arg("-C")
-            .arg(&fresh));
-        if self.patched {
-            let report =
-                patch_kernel(&fresh, Fit::Supported, Options::default(), Mode::Write).unwrap();
-            assert_eq!(report.outcome, Outcome::Applies, "{report}");
-        }
-        run(Command::new("sync").arg("-f").arg(&fresh));
-        fs::rename(&fresh, &tree).unwrap();
-        tree
+        let kind = format!("tree-{}", self.version);
+        kept(&kind, &self.tree_key(tarball), |fresh| {
+            run(Command::new("tar")
+                .arg("-xf")
+                .arg(tarball)
+                .arg("--strip-components=1")
+                .arg("-C")
+                .arg(fresh));
+            if self.patched {
+                let report =
+                    patch_kernel(fresh, Fit::Supported, Options::default(), Mode::Write).unwrap();
+                assert_eq!(report.outcome, Outcome::Applies, "{report}");
+            }
+        })
     }
 
     /// The source tree, not to be changed.

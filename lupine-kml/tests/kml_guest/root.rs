@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use lupine_kml::rewrite::{self, rewrite_files};
+use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
 use crate::archive::Archive;
@@ -16,6 +17,8 @@ const SUITE: &str = "bookworm";
 /// Programs, and the tests that come with them.
 const PACKAGES: &str = "bash,busybox-static,fio,libpython3.11-testsuite,nginx-light,nodejs,\
     openjdk-17-jdk-headless,openssl,perl,postgresql-15,procps,python3,redis-server,redis-tools,sqlite3,stress-ng";
+/// The JVM's packages put links where no page of a manual is.
+const BEFORE: &str = "--setup-hook=mkdir -p \"$1/usr/share/man/man1\"";
 /// Of perl's sources: its tests. The modules that they use are the installed ones.
 const PERL_TESTS: &[&str] = &["perl-*/t", "perl-*/lib"];
 const PERL_MODULES: [&str; 2] = [
@@ -35,13 +38,12 @@ fn original() -> Result<PathBuf, Missing> {
     for program in ["mmdebstrap", "mke2fs"] {
         have(program)?;
     }
-    let made_of = format!("1 {SUITE} {PACKAGES} {PERL_TESTS:?}");
-    Ok(kept("root", &made_of, |fresh| {
+    let made_of = format!("1 {SUITE} {PACKAGES} {BEFORE} {PERL_TESTS:?}");
+    Ok(kept("root", &Sha256::new_with_prefix(made_of), |fresh| {
         run(Command::new("mmdebstrap")
             .args(["--variant=essential", "--mode=root", "--format=directory"])
             .arg(format!("--include={PACKAGES}"))
-            // Where the JVM's packages put links.
-            .arg("--setup-hook=mkdir -p \"$1/usr/share/man/man1\"")
+            .arg(BEFORE)
             .args(
                 ["doc", "man", "locale"]
                     .map(|of| format!("--dpkgopt=path-exclude=/usr/share/{of}/*")),
