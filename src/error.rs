@@ -143,6 +143,30 @@ impl Error {
     }
 }
 
+/// The text of an error and of what is behind it, the nearest cause first, with
+/// `between` in front of each; a cause that the text holds already is not said
+/// twice.
+///
+/// ```
+/// use lupine::error::with_causes;
+///
+/// let cause = std::io::Error::other("the tree is hostile");
+/// let error = lupine::kernel::source::SourceError::Io { action: "read", path: "Makefile".into(), source: cause };
+/// assert!(with_causes(&error, "\n  because: ").ends_with("\n  because: the tree is hostile"));
+/// ```
+#[must_use]
+pub fn with_causes(error: &dyn std::error::Error, between: &str) -> String {
+    let mut text = error.to_string();
+    for cause in std::iter::successors(error.source(), |cause| cause.source()) {
+        let words = cause.to_string();
+        if !text.contains(&words) {
+            text.push_str(between);
+            text.push_str(&words);
+        }
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

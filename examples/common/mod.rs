@@ -9,6 +9,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use lupine::error::with_causes;
 use lupine::kernel::build::Kernel;
 use lupine::kernel::config::SpecialisedConfig;
 use lupine::kernel::source::KernelSource;
@@ -69,13 +70,7 @@ pub(crate) fn main(run: impl FnOnce(&Args) -> Result<(), Error>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) if args.cancel.is_cancelled() => ExitCode::from(130),
         Err(error) => {
-            let mut text = error.to_string();
-            let mut cause = std::error::Error::source(&error);
-            while let Some(error) = cause {
-                text.push_str(&format!("\n  because: {error}"));
-                cause = error.source();
-            }
-            eprintln!("{text}");
+            eprintln!("{}", with_causes(&error, "\n  because: "));
             ExitCode::FAILURE
         }
     }

@@ -13,7 +13,7 @@ use super::processors::{self, processors};
 use super::report::{Comparison, FORMAT, Figure, Group, Measures, Outcome, Plan, Subject};
 use super::size::size;
 use super::unikernel::Unikernel;
-use crate::error::Error;
+use crate::error::{Error, with_causes};
 use crate::kernel::source::KernelSource;
 use crate::manifest::Manifest;
 use crate::pipeline::Lupine;
@@ -93,7 +93,7 @@ pub fn compare(
                         Ok(measures) => Outcome::Measured(Box::new(measures)),
                         Err(error) => {
                             lupine.cancel().check()?;
-                            Outcome::Failed(chain(&error))
+                            Outcome::Failed(with_causes(&error, ": "))
                         }
                     }
                 }
@@ -303,23 +303,8 @@ fn without_samples(group: Group, error: &Error) -> Figure {
         unit: super::Unit::Seconds,
         method: "not measured".to_owned(),
         samples: Vec::new(),
-        error: Some(chain(error)),
+        error: Some(with_causes(error, ": ")),
     }
-}
-
-/// An error with its causes, one a line; no cause twice.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let words = error.to_string();
-        if !text.contains(&words) {
-            text.push_str(": ");
-            text.push_str(&words);
-        }
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

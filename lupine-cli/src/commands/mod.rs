@@ -17,7 +17,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use lupine::cache::Cache;
-use lupine::error::Blame;
+use lupine::error::{Blame, with_causes};
 use lupine::manifest::Manifest;
 use lupine::process::Cancel;
 use lupine::{Error, Lupine};
@@ -118,16 +118,7 @@ fn report(failure: &Failure, cancelled: bool) -> ExitCode {
         complain("cancelled");
         return ExitCode::from(130);
     }
-    let mut text = format!("lupine: {failure}");
-    // A cause that the message already holds is not said twice.
-    let mut cause = std::error::Error::source(failure);
-    while let Some(error) = cause {
-        let words = error.to_string();
-        if !text.contains(&words) {
-            text.push_str(&format!("\n  because: {words}"));
-        }
-        cause = error.source();
-    }
+    let mut text = format!("lupine: {}", with_causes(failure, "\n  because: "));
     if let Failure::Pipeline(error) = failure
         && error.disk_is_full()
     {

@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::time::Duration;
 
+use lupine::error::with_causes;
 use lupine::vmm::{GuestExit, Vmm};
 use serde::Serialize;
 
@@ -80,7 +81,7 @@ pub(super) fn execute(session: &Session<'_>, args: &Run) -> Result<(), Failure> 
         Ok(readiness) => readiness,
         Err(error) => {
             // The error ends with the console's end.
-            explain(&chain(&error))?;
+            explain(&with_causes(&error, "\n"))?;
             return Err(error.into());
         }
     };
@@ -146,10 +147,3 @@ pub(super) fn execute(session: &Session<'_>, args: &Run) -> Result<(), Failure> 
 
 /// How long a program without a health check has to live to pass `--check`, unless it ends well.
 const SETTLED: Duration = Duration::from_secs(2);
-
-/// An error with its causes, one a line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    let texts: Vec<String> = causes.map(ToString::to_string).collect();
-    texts.join("\n")
-}
