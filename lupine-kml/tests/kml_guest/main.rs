@@ -40,6 +40,7 @@ use std::path::{Path, PathBuf};
 
 use lupine_kml::verify::{verify_config, verify_vmlinux};
 
+use crate::foreign::Suite;
 use crate::guest::{boot, judge};
 use crate::kernel::{
     DEBUG, DISTRIBUTION, EVERYTHING, KML, Kernel, Missing, SANITIZERS, SMP, STATS,
@@ -161,11 +162,23 @@ fn the_tests_of_glibc_end_alike_in_ring_3() {
     if_all_are_asked_for(glibc::tests_end_alike);
 }
 
+fn for_a_distribution() -> Result<PathBuf, Missing> {
+    patched("6.12", &[KML, STATS, SMP, DISTRIBUTION]).vmlinux()
+}
+
 #[test]
 fn foreign_programs_are_the_same_in_cpl_0() {
-    if_all_are_asked_for(|| {
-        foreign::cpl0_is_the_same(&patched("6.12", &[KML, STATS, SMP, DISTRIBUTION]).vmlinux()?)
-    });
+    if_all_are_asked_for(|| foreign::cpl0_is_the_same(&for_a_distribution()?, &Suite::TOOLS, 10));
+}
+
+#[test]
+fn the_tests_of_perl_end_alike_in_cpl_0() {
+    if_all_are_asked_for(|| foreign::cpl0_is_the_same(&for_a_distribution()?, &Suite::PERL, 400));
+}
+
+#[test]
+fn the_tests_of_python_end_alike_in_cpl_0() {
+    if_all_are_asked_for(|| foreign::cpl0_is_the_same(&for_a_distribution()?, &Suite::PYTHON, 400));
 }
 
 /// `LUPINE_LOAD_MINUTES` for another time than half an hour.
@@ -173,10 +186,7 @@ fn foreign_programs_are_the_same_in_cpl_0() {
 fn mixed_load_in_cpl_0() {
     if_all_are_asked_for(|| {
         let minutes = std::env::var("LUPINE_LOAD_MINUTES").map_or(30, |n| n.parse().unwrap());
-        load::mixed_load(
-            &patched("6.12", &[KML, STATS, SMP, DISTRIBUTION]).vmlinux()?,
-            minutes,
-        )
+        load::mixed_load(&for_a_distribution()?, minutes)
     });
 }
 

@@ -4,14 +4,15 @@
 #   cases.sh SUITE|SUITE/CASE...
 #
 # A line "case SUITE/CASE RESULT" for each; what a tool printed goes before it, behind "| ". At the
-# end: "cases done".
+# end: "cases done". Of a suite it leaves out the cases that the file $CASES_LEFT_OUT names, one a line, a
+# reason behind each.
 export LC_ALL=C HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 # Python's own regression tests, in a process each. What a test needs of hardware, network or
 # hours it leaves out itself, by default; but on a virtual machine a test of its sockets waits for the
 # host for good.
 python_list() {
-	(cd /usr/lib/python3.11/test && ls -d test_*) | sed 's/\.py$//' | sort -u
+	(cd /usr/lib/python3.11/test && ls -d test_*.py test_*/) | sed 's/\.py$//; s,/$,,' | sort -u
 }
 python_case() {
 	(cd /tmp && timeout -k 5 "${CASE_LIMIT:-600}" python3 -m test -v -i "*VSOCK*" "$1") < /dev/null 2>&1 |
@@ -49,10 +50,10 @@ tools_case() {
 	echo "status-$status,$(md5sum <<< "$said" | cut -c1-12)"
 }
 
-# Each stressor of stress-ng but those that `stressors.left-out` names: a few rounds of its work, which it
-# checks itself. What it has to say of a machine that lacks something goes before the line.
+# Each stressor of stress-ng: a few rounds of its work, which it checks itself. What it has to say of a
+# machine that lacks something goes before the line.
 stress_list() {
-	stress-ng --stressors | tr ' ' '\n' | grep -vxFf <(sed '/^#/d; s/ .*//' /foreign/stressors.left-out)
+	stress-ng --stressors | tr ' ' '\n'
 }
 stress_case() {
 	local folder said status as skipped= apart='unshare --pid --fork --kill-child --mount-proc'
@@ -89,15 +90,16 @@ start() {
 	one "$@" &
 }
 
+# The cases of a suite, by their names with it.
+cases() {
+	"$1_list" | sed "s|^|$1/|" | grep -vxFf <(sed '/^#/d; s/ .*//' "${CASES_LEFT_OUT:-/dev/null}")
+}
+
 for asked; do
-	suite=${asked%%/*}
-	if [ "$suite" = "$asked" ]; then
-		for case in $("${suite}_list"); do
-			start "$suite" "$case"
-		done
-	else
-		start "$suite" "${asked#*/}"
-	fi
+	[ "${asked%%/*}" = "$asked" ] && asked=$(cases "$asked")
+	for case in $asked; do
+		start "${case%%/*}" "${case#*/}"
+	done
 done
 wait
 echo 'cases done'
