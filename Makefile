@@ -23,7 +23,7 @@ CARGO_PACKAGE := $(shell command -v $(CARGO) >/dev/null 2>&1 || echo cargo-web)
 help:
 	@echo 'make demo        nginx on a Linux specialised to it, answered over HTTP'
 	@echo 'make test        the tests; the slowest are left to test-all'
-	@echo 'make test-all    every test'
+	@echo 'make test-all    every test; takes hours'
 	@echo 'make lint        rustfmt, clippy, rustdoc'
 	@echo 'make bench       benchmarks beside their peers'
 
