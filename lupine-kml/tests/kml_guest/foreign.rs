@@ -138,7 +138,7 @@ fn alike_in_guests(machine: &Machine, cases: &str, enough: impl Fn(&Cases)) -> R
 /// Every case of a suite ends in CPL 0 as it does in ring 3.
 pub(crate) fn cpl0_is_the_same(vmlinux: &Path, suite: &Suite, least: usize) -> Result<(), Missing> {
     let machine = Machine {
-        case_limit: Some(1800),
+        case_limit: Some(3600),
         ..Machine::new(vmlinux)
     };
     let cases = format!("cases={} CASES_AT_A_TIME=2", suite.name);
