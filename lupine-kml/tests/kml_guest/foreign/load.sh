@@ -1,12 +1,11 @@
 #!/bin/bash
 # The first process of a guest: nginx and redis for a load from outside, beside stressors in here.
 # A line "phase NAME" when one begins: load (shortly, to fill what is filled once), quiet, load (for
-# the minutes of the kernel's command line, "minutes=N"), quiet, end. In the quiet, a line "memory"
-# with the KiB that are free, in slabs, kernel stacks and page tables.
+# "minutes=N" of the kernel's command line, which is in the environment), quiet, end. In the quiet, a
+# line "memory" with the KiB that are free, in slabs, kernel stacks and page tables.
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 exec < /dev/null > /dev/console 2>&1
 . /foreign/machine.sh
-minutes=$(sed -n 's/.*minutes=\([0-9]*\).*/\1/p' /proc/cmdline)
 
 mkdir -p /tmp/site /var/log/nginx
 seq 2000 > /tmp/site/page
