@@ -16,6 +16,7 @@
 //! | hunks of one file share context lines | yes | no | as GNU patch |
 //! | hunks out of order | refused | accepted | refused |
 //! | fuzz | 0 to 2 by default | none | none by default, any on request |
+//! | lines that fuzz lets land behind a last line without newline | the first is joined to it | no fuzz | the line is ended first |
 //! | no context at all (`diff -U0`) | accepted; past the end, appended | only at the end, without `--unidiff-zero` | accepted; past the end, refused |
 //! | created file exists but is empty | overwritten | refused | refused |
 //! | deleted file has more content | emptied of what the patch names | refused | refused |

@@ -77,6 +77,15 @@ const ROWS: &[Row] = &[
         ..PLAIN
     },
     Row {
+        what: "fuzz behind a last line without newline",
+        tree: &[("x", "1\n2\n3")],
+        patch: "--- a/x\n+++ b/x\n@@ -3,2 +3,3 @@\n 3\n+vier\n 5\n",
+        fuzz: 1,
+        gnu: Some(&[("x", "1\n2\n3vier\n")]),
+        ours: Some(&[("x", "1\n2\n3\nvier\n")]),
+        ..PLAIN
+    },
+    Row {
         what: "no context at all",
         tree: TEN,
         patch: "--- a/x\n+++ b/x\n@@ -5 +5 @@\n-5\n+fünf\n",
