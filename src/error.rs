@@ -89,24 +89,19 @@ impl Error {
         if let Error::Build(BuildError::DiskFull { .. }) = self {
             return true;
         }
-        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(self);
-        while let Some(error) = cause {
-            if let Some(error) = error.downcast_ref::<io::Error>()
-                && matches!(
-                    error.kind(),
-                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+        let no_space = |error: &(dyn std::error::Error + 'static)| {
+            let said = match error.downcast_ref() {
+                Some(DebianError::Failed { tail, .. }) => tail.as_str(),
+                _ => "",
+            };
+            let kind = error.downcast_ref().map(io::Error::kind);
+            said.contains("No space left on device")
+                || matches!(
+                    kind,
+                    Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
                 )
-            {
-                return true;
-            }
-            if let Some(DebianError::Failed { tail, .. }) = error.downcast_ref()
-                && tail.contains("No space left on device")
-            {
-                return true;
-            }
-            cause = error.source();
-        }
-        false
+        };
+        chain(Some(self)).any(no_space)
     }
 
     /// Whose fault it is.
@@ -157,7 +152,7 @@ impl Error {
 #[must_use]
 pub fn with_causes(error: &dyn std::error::Error, between: &str) -> String {
     let mut text = error.to_string();
-    for cause in std::iter::successors(error.source(), |cause| cause.source()) {
+    for cause in chain(error.source()) {
         let words = cause.to_string();
         if !text.contains(&words) {
             text.push_str(between);
@@ -165,6 +160,13 @@ pub fn with_causes(error: &dyn std::error::Error, between: &str) -> String {
         }
     }
     text
+}
+
+/// An error and, one by one, what is behind it.
+fn chain<'e>(
+    first: Option<&'e (dyn std::error::Error + 'static)>,
+) -> impl Iterator<Item = &'e (dyn std::error::Error + 'static)> {
+    std::iter::successors(first, |error| error.source())
 }
 
 #[cfg(test)]

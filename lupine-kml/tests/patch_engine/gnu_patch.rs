@@ -230,7 +230,7 @@ fn compare(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: cases(300), max_shrink_iters: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(300), max_shrink_iters: 200, max_global_rejects: u32::MAX, ..ProptestConfig::default() })]
 
     #[test]
     fn hunks_land_where_gnu_patch_puts_them(

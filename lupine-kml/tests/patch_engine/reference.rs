@@ -124,8 +124,12 @@ pub(crate) fn show(tree: &MemoryTree) -> String {
     out
 }
 
-/// How many cases a property runs: `PROPTEST_CASES`, or the number that keeps the tests short.
+/// How many cases a property runs: `PROPTEST_CASES`, or the number that keeps the tests short; 20
+/// times as many with the long tests.
 pub(crate) fn cases(usual: u32) -> u32 {
-    let asked = std::env::var("PROPTEST_CASES").ok();
-    asked.map_or(usual, |n| n.parse().expect("PROPTEST_CASES is a number"))
+    if let Ok(asked) = std::env::var("PROPTEST_CASES") {
+        return asked.parse().expect("PROPTEST_CASES is a number");
+    }
+    let long = std::env::var_os("LUPINE_TEST_ALL").is_some();
+    usual * if long { 20 } else { 1 }
 }
