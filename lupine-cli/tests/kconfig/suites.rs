@@ -46,6 +46,8 @@ fn pytest(kernel: &Kernel, conf: &Path) -> Result<(usize, bool, String), String>
         ])
         .current_dir(directory.path())
         .env("KERNELVERSION", &kernel.release)
+        // Or the reasons of failures are cut off.
+        .env("COLUMNS", "400")
         .output()
         .unwrap();
     let report = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -63,15 +65,30 @@ fn pytest(kernel: &Kernel, conf: &Path) -> Result<(usize, bool, String), String>
     Ok((passed, output.status.success(), report))
 }
 
+/// How often the suite may run.
+const TRIES: usize = 5;
+
+/// Whether nothing but the suite's own race failed: it presses Enter until the program has ended, which
+/// breaks the pipe of one that has nothing to ask and ends between two presses, the kernel's `conf` included.
+fn only_its_pipe_broke(report: &str) -> bool {
+    let mut failed = report
+        .lines()
+        .filter(|line| line.starts_with("FAILED "))
+        .peekable();
+    failed.peek().is_some() && failed.all(|line| line.contains("BrokenPipeError"))
+}
+
 fn kernel_suite(version: Version, cases: usize) {
     let Some(kernel) = Kernel::get(version) else {
         return;
     };
-    match pytest(kernel, lupine_conf()) {
-        Ok((passed, all, report)) => {
-            assert!(all && passed == cases, "{passed} of {cases} pass\n{report}");
+    for attempt in 1..=TRIES {
+        match pytest(kernel, lupine_conf()) {
+            Ok((passed, true, _)) if passed == cases => return,
+            Ok((.., report)) if attempt < TRIES && only_its_pipe_broke(&report) => {}
+            Ok((passed, _, report)) => panic!("{passed} of {cases} pass\n{report}"),
+            Err(missing) => return skip(&missing),
         }
-        Err(missing) => skip(&missing),
     }
 }
 
