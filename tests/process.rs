@@ -142,6 +142,25 @@ fn the_time_limit_ends_the_whole_group() {
 }
 
 #[test]
+fn children_may_put_their_files_away() {
+    let dir = tempfile::tempdir().unwrap();
+    let begin = Instant::now();
+    // The shell ends at once, what it started does not: as make and the compiler.
+    let error = sh("(trap 'sleep 0.5; rm file' TERM; touch file; echo made
+                    while [ -e file ]; do sleep 0.05; done) & wait")
+    .dir(dir.path())
+    .time_limit(Duration::from_secs(1))
+    .run(&Cancel::new())
+    .unwrap_err();
+    let ProcessError::TimedOut { tail, .. } = error else {
+        panic!("{error}")
+    };
+    assert!(tail.starts_with("made"), "{tail}");
+    assert!(!dir.path().join("file").exists());
+    assert!(begin.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
 fn what_ignores_sigterm_is_killed() {
     let begin = Instant::now();
     let error = sh("trap '' TERM; echo $$; while :; do sleep 0.1; done")

@@ -119,6 +119,9 @@ pub enum BuildError {
 /// run before was killed and its objects are not trusted.
 const IN_PROGRESS: &str = ".lupine-in-progress";
 
+/// In an object directory: its builds' temporary files.
+const TEMPORARY: &str = ".lupine-temporary";
+
 /// Builds `config` (the text of a `.config`) from `source`, or finds it built.
 ///
 /// # Errors
@@ -226,11 +229,18 @@ impl Make<'_> {
             ])
             .args(["KBUILD_BUILD_USER=lupine", "KBUILD_BUILD_HOST=lupine"])
             .env("LC_ALL", "C")
+            .env("TMPDIR", self.temporary())
             .env_remove("MAKEFLAGS")
             .env_remove("MAKELEVEL")
             .env_remove("KCONFIG_CONFIG")
             .env_remove("KBUILD_OUTPUT")
             .env_remove("CROSS_COMPILE")
+    }
+
+    /// Where compilers put what lies between two of their steps: what a killed
+    /// one leaves there goes with the half-written objects.
+    fn temporary(&self) -> PathBuf {
+        self.objects.join(TEMPORARY)
     }
 
     fn prepare(&self, config: &[u8]) -> Result<(), BuildError> {
@@ -240,7 +250,8 @@ impl Make<'_> {
                 .message("an earlier build was killed; starting its objects afresh");
             fs::remove_dir_all(self.objects).map_err(io_error("remove", self.objects))?;
         }
-        fs::create_dir_all(self.objects).map_err(io_error("create", self.objects))?;
+        let temporary = self.temporary();
+        fs::create_dir_all(&temporary).map_err(io_error("create", &temporary))?;
         fs::write(&mark, b"").map_err(io_error("write", &mark))?;
         let path = self.objects.join(".config");
         // Rewriting an equal file would make every object look stale.

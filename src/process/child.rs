@@ -161,8 +161,7 @@ impl Child {
             }
             if self.has_exited() {
                 let exited_at = *self.exited_at.get_or_insert_with(Instant::now);
-                let silent = self.stdout.is_none() && self.stderr.is_none();
-                if silent || exited_at.elapsed() >= DRAIN {
+                if self.is_silent() || exited_at.elapsed() >= DRAIN {
                     return Ok(Event::Exited(self.reap()?));
                 }
             }
@@ -172,15 +171,22 @@ impl Child {
         }
     }
 
-    /// Ends its process group: `SIGTERM`, and `SIGKILL` after two seconds. Output still in the
-    /// pipes is dropped, but for the tail.
+    /// Ends its process group: `SIGTERM`, and `SIGKILL` after two seconds, or once the program has
+    /// ended and no other holds its pipes. Output still in them is dropped, but for the tail.
     pub fn terminate(&mut self) {
         if self.status.is_some() {
             return;
         }
         let _ = kill_process_group(self.pid, Signal::TERM);
         let until = Instant::now() + GRACE;
-        while !self.has_exited() && Instant::now() < until {
+        while Instant::now() < until {
+            if self.has_exited() {
+                let _ = self.exited_at.get_or_insert_with(Instant::now);
+                // Its children may still be putting their files away.
+                if self.is_silent() {
+                    break;
+                }
+            }
             // Full pipes must not keep it from ending.
             if self.exchange(STEP).is_err() {
                 break;
@@ -301,6 +307,11 @@ impl Child {
     fn has_exited(&self) -> bool {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         matches!(waitid(WaitId::Pid(self.pid), options), Ok(Some(_)))
+    }
+
+    /// Whether nobody can write any more of its output.
+    fn is_silent(&self) -> bool {
+        self.stdout.is_none() && self.stderr.is_none()
     }
 
     /// Kills what is left of the group and collects the status.
