@@ -141,24 +141,19 @@ fn unified(dir: &Path, old: &[u8], new: &[u8], context: usize) -> Vec<u8> {
 /// Whether the results differ in the newline alone that we put, and GNU patch does not, between a
 /// last line that had none and what fuzz lets land behind it.
 fn joins_the_last_line(target: &[u8], ours: &MemoryTree, theirs: &MemoryTree) -> bool {
-    let (Some(ours), Some(theirs)) = (ours.files.get(&file()), theirs.files.get(&file())) else {
+    let last = target.rsplit(|&b| b == b'\n').next().unwrap_or_default();
+    let Some(entry) = ours.files.get(&file()).filter(|_| !last.is_empty()) else {
         return false;
     };
-    let (ours, theirs) = (&ours.content, &theirs.content);
-    let last = target.rsplit(|&b| b == b'\n').next().unwrap_or_default();
-    let same = ours.iter().zip(theirs).take_while(|(o, t)| o == t).count();
-    // The first difference may be a run of newlines behind the one that is missing.
-    let end = same
-        - ours[..same]
-            .iter()
-            .rev()
-            .take_while(|&&b| b == b'\n')
-            .count();
-    !last.is_empty()
-        && ours[..end].ends_with(last)
-        && ours.get(end) == Some(&b'\n')
-        && ours[..end] == theirs[..end]
-        && ours[end + 1..] == theirs[end..]
+    let behind_last =
+        |&at: &usize| entry.content[at] == b'\n' && entry.content[..at].ends_with(last);
+    (0..entry.content.len()).filter(behind_last).any(|at| {
+        let mut joined = ours.clone();
+        let mut entry = entry.clone();
+        entry.content.remove(at);
+        joined.files.insert(file(), entry);
+        joined == *theirs
+    })
 }
 
 /// Both on the same tree; true if something was compared.
